@@ -1,0 +1,10 @@
+//! `host` for Linux: the only place that touches files, processes, sockets and the clock.
+
+use std::path::PathBuf;
+
+/// The machine that slotd runs on, with one state folder.
+#[derive(Debug)]
+pub struct LinuxHost {
+    /// STATE, absolute.
+    state: PathBuf,
+}

@@ -1,0 +1,87 @@
+//! Jars: reading the source, keeping what was read under its digest.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::id::Digest;
+use crate::model::ledger::JarStamp;
+use crate::model::observed::Observation;
+
+/// The store of artifacts, and the files that it takes them from.
+pub trait Artifacts {
+    /// What the inode of a file says, without reading the file.
+    fn stamp(&self, path: &Path) -> Observation<JarStamp>;
+
+    /// Reads a jar whole: its digest, and the stamp that it had before *and* after (else it is still growing).
+    fn digest(&self, path: &Path) -> Result<(Digest, JarStamp), ArtifactError>;
+
+    /// Checks that an env file is `KEY=VALUE` lines and gives the digest of its content.
+    fn env_file(&self, path: &Path) -> Result<Digest, ArtifactError>;
+
+    /// Whether an artifact lies whole in the store (a jar, or the content of an env file).
+    fn stored(&self, digest: &Digest) -> bool;
+
+    /// Copies a file into the store, hashing while copying; nothing of the store's changes unless the digest is as expected.
+    fn install(&self, source: &Path, expected: &Digest) -> Result<(), ArtifactError>;
+
+    /// Every digest in the store.
+    fn list(&self) -> Vec<Digest>;
+
+    /// Removes an artifact from the store.
+    fn discard(&self, digest: &Digest) -> Result<(), ArtifactError>;
+}
+
+/// Why an artifact cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// There is no such file.
+    #[error("{path} is not there")]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file changed while it was read.
+    #[error("{path} is still being written")]
+    Growing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is no whole zip archive.
+    #[error("{path} is no whole jar: {why}")]
+    NotAJar {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// An env file with a line that is not `KEY=VALUE`.
+    #[error("{path}:{line}: expected KEY=VALUE, found `{found}`")]
+    NotAnEnvFile {
+        /// Which file.
+        path: PathBuf,
+        /// Counted from one.
+        line: usize,
+        /// The key part alone: a value may be a secret.
+        found: String,
+    },
+    /// The bytes are not those that were asked for.
+    #[error("{path} has sha256 {found}, expected {expected}")]
+    Digest {
+        /// Which file.
+        path: PathBuf,
+        /// What was asked for.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// The file system said no.
+    #[error("cannot {act} {path}")]
+    Io {
+        /// `read`, `write`, …
+        act: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,2 @@
+//! slotd
+fn main() {}

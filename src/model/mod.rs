@@ -1,0 +1,12 @@
+//! The nouns: what a service, a slot, a release, an observation and a ledger *are*.
+//!
+//! Decides nothing, reads no clock, does no I/O, logs nothing. Everyone may import it; it imports nothing of ours.
+
+pub mod desired;
+pub mod id;
+pub mod ledger;
+pub mod observed;
+pub mod release;
+pub mod route;
+pub mod status;
+pub mod wake;

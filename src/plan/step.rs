@@ -1,0 +1,244 @@
+//! A step: the smallest act after which a crash is harmless, with the facts that it expects.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{Digest, Identity, Port, ReleaseId, SlotName};
+use crate::model::ledger::FailureKind;
+use crate::model::release::Release;
+use crate::model::route::{RouteForm, Target};
+
+/// One step of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What is done.
+    pub act: Act,
+    /// Why, in one sentence.
+    pub why: String,
+    /// What the host shows afterwards, in one sentence.
+    pub expect: String,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Act {
+    /// Take the jar (and the env file) into the store and remember the release.
+    Install {
+        /// The release.
+        release: Release,
+    },
+    /// Remember that the same bytes have another name now.
+    Relabel {
+        /// The release.
+        release: ReleaseId,
+        /// Its new name.
+        version: String,
+    },
+    /// Take a process that others started for this slot's.
+    Adopt {
+        /// The slot, or an unnamed place.
+        slot: SlotName,
+        /// Where it listens.
+        port: Port,
+        /// Which process.
+        process: Identity,
+        /// What shows that it is the application.
+        evidence: String,
+    },
+    /// Write the include.
+    WriteInclude {
+        /// Its form.
+        form: RouteForm,
+        /// Its targets, the one without a flag first.
+        targets: Vec<Target>,
+        /// Where it leads.
+        live: SlotName,
+    },
+    /// Tell nginx to load the include.
+    Reload {
+        /// The generation of the include on disk.
+        generation: u64,
+    },
+    /// Remove flags that change nothing.
+    TidyFlags {
+        /// Which.
+        slots: Vec<SlotName>,
+    },
+    /// Start a process.
+    Start {
+        /// Where.
+        slot: SlotName,
+        /// On which port.
+        port: Port,
+        /// Which release.
+        release: ReleaseId,
+        /// What people call it.
+        version: String,
+    },
+    /// Move the traffic by flag.
+    Cutover {
+        /// From where.
+        from: SlotName,
+        /// To where.
+        to: SlotName,
+        /// What runs there; `None` for an adopted process.
+        release: Option<ReleaseId>,
+    },
+    /// Send TERM to the slot's process.
+    Stop {
+        /// Where.
+        slot: SlotName,
+        /// Which process.
+        process: Identity,
+        /// Connections that are open all the same; more than none only at the drain deadline.
+        cut: u32,
+    },
+    /// Send KILL to the slot's process and its family.
+    Kill {
+        /// Where.
+        slot: SlotName,
+        /// Which processes.
+        processes: Vec<Identity>,
+    },
+    /// Remember that what was started or served here failed, and forget the process.
+    RecordFailure {
+        /// Where.
+        slot: SlotName,
+        /// Which release.
+        release: ReleaseId,
+        /// How.
+        failure: FailureKind,
+        /// One sentence.
+        cause: String,
+    },
+    /// Forget a process that is gone.
+    Forget {
+        /// Where.
+        slot: SlotName,
+    },
+    /// Do not try this release again.
+    Quarantine {
+        /// Which.
+        release: ReleaseId,
+        /// One sentence.
+        cause: String,
+    },
+    /// The live release has proved itself.
+    Settle {
+        /// Which; `None` for an adopted process.
+        release: Option<ReleaseId>,
+    },
+    /// Remember under which health settings the live slot is ready.
+    RecordHealth,
+    /// The deployment is done: write it into the history.
+    Finish {
+        /// Which release.
+        release: ReleaseId,
+    },
+    /// Remove what no release needs any more.
+    Collect {
+        /// Releases to forget.
+        releases: Vec<ReleaseId>,
+        /// Artifacts to remove.
+        digests: Vec<Digest>,
+    },
+    /// Forget the whole service: it is down and no manifest mentions it.
+    Retire,
+}
+
+impl Act {
+    /// The word for `plan -o json`, events and traces.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Install { .. } => "install",
+            Self::Relabel { .. } => "relabel",
+            Self::Adopt { .. } => "adopt",
+            Self::WriteInclude { .. } => "write_include",
+            Self::Reload { .. } => "reload",
+            Self::TidyFlags { .. } => "tidy_flags",
+            Self::Start { .. } => "start",
+            Self::Cutover { .. } => "cutover",
+            Self::Stop { .. } => "stop",
+            Self::Kill { .. } => "kill",
+            Self::RecordFailure { .. } => "record_failure",
+            Self::Forget { .. } => "forget",
+            Self::Quarantine { .. } => "quarantine",
+            Self::Settle { .. } => "settle",
+            Self::RecordHealth => "record_health",
+            Self::Finish { .. } => "finish",
+            Self::Collect { .. } => "collect",
+            Self::Retire => "retire",
+        }
+    }
+
+    /// Whether anybody but slotd can notice it: a pass does at most one of these a service.
+    pub fn is_visible(&self) -> bool {
+        match self {
+            Self::Install { .. }
+            | Self::WriteInclude { .. }
+            | Self::Reload { .. }
+            | Self::TidyFlags { .. }
+            | Self::Start { .. }
+            | Self::Cutover { .. }
+            | Self::Stop { .. }
+            | Self::Kill { .. } => true,
+            Self::Relabel { .. }
+            | Self::Adopt { .. }
+            | Self::RecordFailure { .. }
+            | Self::Forget { .. }
+            | Self::Quarantine { .. }
+            | Self::Settle { .. }
+            | Self::RecordHealth
+            | Self::Finish { .. }
+            | Self::Collect { .. }
+            | Self::Retire => false,
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Install { release } => write!(f, "install {} (sha256 {})", release.version, release.digest.short()),
+            Self::Relabel { version, .. } => write!(f, "call the running release {version}"),
+            Self::Adopt { slot, port, process, .. } => {
+                write!(f, "take over process {} as {slot} on port {port}", process.pid)
+            }
+            Self::WriteInclude { form: RouteForm::Flag, live, .. } => {
+                write!(f, "write the include in its flag form, leading to {live}")
+            }
+            Self::WriteInclude { form: RouteForm::Static, live, .. } => write!(f, "write the include, leading to {live}"),
+            Self::Reload { generation } => {
+                write!(f, "reload nginx once (route {generation}; idle keep-alive connections may be closed)")
+            }
+            Self::TidyFlags { slots } => write!(f, "remove flags without effect: {}", list(slots)),
+            Self::Start { slot, port, version, .. } => write!(f, "start {version} on {slot} (port {port})"),
+            Self::Cutover { from, to, .. } => write!(f, "cut over from {from} to {to} (no reload)"),
+            Self::Stop { slot, process, cut: 0 } => write!(f, "stop {slot} (pid {})", process.pid),
+            Self::Stop { slot, process, cut } => {
+                write!(f, "stop {slot} (pid {}), cutting {cut} open connections", process.pid)
+            }
+            Self::Kill { slot, processes } => {
+                let pids: Vec<_> = processes.iter().map(|p| p.pid).collect();
+                write!(f, "kill {slot} (pids {})", list(&pids))
+            }
+            Self::RecordFailure { slot, cause, .. } => write!(f, "note the failure on {slot}: {cause}"),
+            Self::Forget { slot } => write!(f, "note that {slot} is empty"),
+            Self::Quarantine { release, cause } => write!(f, "quarantine {release}: {cause}"),
+            Self::Settle { .. } => write!(f, "note that the live release has proved itself"),
+            Self::RecordHealth => write!(f, "note the health settings that the live slot meets"),
+            Self::Finish { .. } => write!(f, "write the deployment into the history"),
+            Self::Collect { releases, digests } => {
+                write!(f, "remove {} old releases and {} artifacts", releases.len(), digests.len())
+            }
+            Self::Retire => write!(f, "forget the service"),
+        }
+    }
+}
+
+/// `a, b, c`
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
