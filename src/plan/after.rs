@@ -5,10 +5,10 @@ use crate::model::id::{Digest, ReleaseId, SlotName};
 use crate::model::release::Release;
 use crate::plan::deploy;
 use crate::plan::facts::Case;
+use crate::plan::pace;
 use crate::plan::ruling::{Ruling, hold};
 use crate::plan::step::Act;
 use crate::plan::target;
-use crate::plan::pace;
 
 /// Releases kept for a way back beyond those of the slots; each costs one jar on the disk.
 const KEPT: usize = 5;
@@ -121,8 +121,11 @@ fn collect(case: &Case<'_>) -> Ruling {
     if releases.is_empty() {
         return Ruling::clear();
     }
-    let needed: Vec<&Digest> =
-        keep.iter().filter_map(|id| ledger.releases.get(id)).flat_map(|r| std::iter::once(&r.digest).chain(&r.env_file)).collect();
+    let needed: Vec<&Digest> = keep
+        .iter()
+        .filter_map(|id| ledger.releases.get(id))
+        .flat_map(|r| std::iter::once(&r.digest).chain(&r.env_file))
+        .collect();
     let dropped = releases.iter().filter_map(|id| ledger.releases.get(id));
     let digests =
         dropped.flat_map(|r| std::iter::once(&r.digest).chain(&r.env_file)).filter(|d| !needed.contains(d)).cloned().collect();

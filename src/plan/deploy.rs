@@ -117,8 +117,14 @@ fn install(case: &Case<'_>, release: &Release) -> Ruling {
     }
     let source = case.seen.jar.known().is_some_and(|jar| jar.digest == release.digest && jar.changed.is_none());
     if !source && !stored(&release.digest) {
-        let lost = format!("the jar of {} (sha256 {}) is neither stored nor at its path", release.version, release.digest.short());
-        return Ruling::block(hold(Reason::ArtifactMissing, lost, "put those bytes there, or give the new ones a version", pace::WORLD));
+        let lost =
+            format!("the jar of {} (sha256 {}) is neither stored nor at its path", release.version, release.digest.short());
+        return Ruling::block(hold(
+            Reason::ArtifactMissing,
+            lost,
+            "put those bytes there, or give the new ones a version",
+            pace::WORLD,
+        ));
     }
     Ruling::act(
         Act::Install { release: release.clone() },

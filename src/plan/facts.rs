@@ -212,9 +212,7 @@ impl<'a> Case<'a> {
 
     /// Whether the live slot was ready at its cutover and is still within `bake`.
     pub(super) fn is_baking(&self, slot: &SlotName) -> bool {
-        self.cutover().is_some_and(|c| {
-            c.to == *slot && !c.settled && self.now.at.since(c.at) < self.spec.slot_policy.bake
-        })
+        self.cutover().is_some_and(|c| c.to == *slot && !c.settled && self.now.at.since(c.at) < self.spec.slot_policy.bake)
     }
 
     /// Accepting workers that were there before the last reload: they still follow the old route.
@@ -227,11 +225,8 @@ impl<'a> Case<'a> {
     /// Other slots that could take the traffic at once, the best first: the slot that served before, then the manifest's order.
     pub(super) fn alternatives(&self, not: &SlotName) -> Vec<&'a SlotName> {
         let before = self.ledger().cutover.as_ref().and_then(|c| c.from.as_ref());
-        let mut all: Vec<_> = self
-            .places()
-            .into_iter()
-            .filter(|slot| *slot != not && self.answers(slot) && self.can_serve(slot))
-            .collect();
+        let mut all: Vec<_> =
+            self.places().into_iter().filter(|slot| *slot != not && self.answers(slot) && self.can_serve(slot)).collect();
         all.sort_by_key(|slot| Some(*slot) != before);
         all
     }

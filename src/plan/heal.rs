@@ -22,9 +22,7 @@ pub(super) fn heal(case: &Case<'_>) -> Ruling {
     let Some(live) = case.live() else { return Ruling::clear() };
     let Some(slot) = case.slot(live) else { return Ruling::clear() };
     match (&slot.process, &slot.occupants) {
-        (Observation::Unknown(why), _) | (Observation::Absent, Observation::Unknown(why)) => {
-            Ruling::block(unknown(live, why))
-        }
+        (Observation::Unknown(why), _) | (Observation::Absent, Observation::Unknown(why)) => Ruling::block(unknown(live, why)),
         (Observation::Known(_), _) if case.is_stopping(live) => dead(case, live),
         (Observation::Known(_), _) => alive(case, live),
         (Observation::Absent, Observation::Known(others)) if !others.is_empty() => Ruling::clear(),
@@ -85,7 +83,11 @@ pub(super) fn starting(case: &Case<'_>, slot: &SlotName, age: Duration) -> Hold 
     Hold {
         reason: Reason::Starting,
         detail: format!("{slot} (pid {pid}) starts since {:.1} s: {}", age.as_secs_f64(), said(case, slot)),
-        until: format!("{} good answers in a row, {} s after its start at the latest", case.spec.health.successes, deadline.as_secs()),
+        until: format!(
+            "{} good answers in a row, {} s after its start at the latest",
+            case.spec.health.successes,
+            deadline.as_secs()
+        ),
         again: if listens { case.spec.health.interval } else { Duration::from_secs(1).min(deadline) },
         wakes,
     }
@@ -181,13 +183,8 @@ fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
     if let Some(fault) = &case.seen.launch_fault {
         return Ruling::block(hold(Reason::LaunchUnfit, fault, "mend `launch` in the manifest", pace::WORLD));
     }
-    let act = Act::Start {
-        slot: live.clone(),
-        port,
-        release: release.id.clone(),
-        version: release.version.clone(),
-        serves: true,
-    };
+    let act =
+        Act::Start { slot: live.clone(), port, release: release.id.clone(), version: release.version.clone(), serves: true };
     Ruling::act(act, format!("the route leads to {live}, and nothing runs there"), format!("{live} answers on port {port}"))
 }
 

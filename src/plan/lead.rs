@@ -57,12 +57,9 @@ pub(super) fn untouchable(case: &Case<'_>) -> Option<Hold> {
             format!("put it back by hand, or let slotd rewrite it: `slotd retry {}`", case.spec.name),
             pace::PERSON,
         )),
-        Observation::Unknown(why) => Some(hold(
-            Reason::RouteUnproven,
-            format!("{path} cannot be read: {why}"),
-            "make it readable",
-            pace::WORLD,
-        )),
+        Observation::Unknown(why) => {
+            Some(hold(Reason::RouteUnproven, format!("{path} cannot be read: {why}"), "make it readable", pace::WORLD))
+        }
         Observation::Known(Include::Ours(_) | Include::Plain(_) | Include::Edited { .. }) | Observation::Absent => None,
     }
 }

@@ -119,7 +119,13 @@ pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) 
     Plan { id: identify(desired, &services), services }
 }
 
-fn one(desired: &DesiredState, observed: &ObservedState, orphans: Orphans, name: &ServiceName, seen: &ObservedService) -> Option<ServicePlan> {
+fn one(
+    desired: &DesiredState,
+    observed: &ObservedState,
+    orphans: Orphans,
+    name: &ServiceName,
+    seen: &ObservedService,
+) -> Option<ServicePlan> {
     let (spec, standing) = match (desired.services.get(name), orphans) {
         (Some(spec), _) => (spec, Standing::Wanted),
         (None, Orphans::Keep) => (seen.ledger.accepted.as_ref()?, Standing::Orphan),
@@ -206,7 +212,16 @@ fn walk(case: &Case<'_>) -> Vec<Step> {
 fn identify(desired: &DesiredState, services: &Vec<ServicePlan>) -> String {
     let facts: Vec<_> = services
         .iter()
-        .map(|s| (&s.name, &s.drift, s.steps.iter().map(|step| &step.act).collect::<Vec<_>>(), &s.view.slots, &s.view.route, reasons(s)))
+        .map(|s| {
+            (
+                &s.name,
+                &s.drift,
+                s.steps.iter().map(|step| &step.act).collect::<Vec<_>>(),
+                &s.view.slots,
+                &s.view.route,
+                reasons(s),
+            )
+        })
         .collect();
     let text = serde_json::to_string(&(desired, facts)).unwrap_or_default();
     hex::encode(Sha256::digest(text.as_bytes()))[..16].to_owned()

@@ -19,9 +19,7 @@ const CAP: Duration = Duration::from_secs(60);
 
 /// Failures of a release in this boot within [`WINDOW`], of these kinds.
 pub(super) fn failures(ledger: &Ledger, release: &ReleaseId, kinds: &[FailureKind], boot: &BootId, now: Moment) -> Vec<Failure> {
-    let counts = |f: &&Failure| {
-        f.release == *release && kinds.contains(&f.kind) && f.boot == *boot && now.since(f.at) < WINDOW
-    };
+    let counts = |f: &&Failure| f.release == *release && kinds.contains(&f.kind) && f.boot == *boot && now.since(f.at) < WINDOW;
     ledger.failures.iter().filter(counts).cloned().collect()
 }
 

@@ -64,7 +64,11 @@ fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger) -> Result
     if current.as_ref() == Some(&to) {
         return Err(format!("{} serves already", label(&to, ledger)));
     }
-    let sentence = format!("going back to {}; {} is held until the manifest asks for another release", label(&to, ledger), label(&away, ledger));
+    let sentence = format!(
+        "going back to {}; {} is held until the manifest asks for another release",
+        label(&to, ledger),
+        label(&away, ledger)
+    );
     ledger.quarantine.remove(&to);
     ledger.person.rollback = (away != to).then_some(Rollback { away, to });
     ledger.person.down = false;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Cookie, Identity, Now, SlotName};
-use crate::model::observed::{
-    Answer, Loaded, Observation, ObservedProcess, ObservedService, ObservedSlot, Probe, Traffic,
-};
+use crate::model::observed::{Answer, Loaded, Observation, ObservedProcess, ObservedService, ObservedSlot, Probe, Traffic};
 use crate::model::route::{Include, RouteForm};
 use crate::model::status::Reason;
 use crate::plan::hold::Hold;

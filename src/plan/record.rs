@@ -42,7 +42,8 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
     match act {
         Act::WriteInclude { form, targets, live, put_back } => {
             let last = ledger.route.as_ref().map_or(0, |r| r.generation).max(with.generation);
-            let nonce = with.random.as_str().to_owned();
+            // One nonce for the life of the service: an older text that nginx has loaded still answers, and says its generation.
+            let nonce = ledger.route.as_ref().map_or_else(|| with.random.as_str().to_owned(), |r| r.nonce.clone());
             ledger.route = Some(RouteText { generation: last + 1, nonce, form: *form, targets: targets.clone() });
             ledger.leaving = with.live.clone().filter(|from| from != live && !put_back);
             if *put_back {
@@ -263,7 +264,7 @@ fn fated(ledger: &mut Ledger, slot: &SlotName, fate: Fate, cause: &str) {
             ledger.slots.remove(slot);
         }
         Fate::GoneWhileServing => {
-            for record in ledger.slots.get_mut(slot) {
+            if let Some(record) = ledger.slots.get_mut(slot) {
                 (record.process, record.cookie, record.stopping, record.killing) = (None, None, None, None);
             }
         }

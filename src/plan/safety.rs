@@ -92,7 +92,11 @@ pub(super) fn draining(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     Some(hold(
         Reason::Draining,
         format!("{slot} drains since {} s, {open} connections open", elapsed.as_secs()),
-        format!("{} s after the cutover and one quiet second, {} s at the latest", policy.drain.as_secs(), policy.drain_deadline.as_secs()),
+        format!(
+            "{} s after the cutover and one quiet second, {} s at the latest",
+            policy.drain.as_secs(),
+            policy.drain_deadline.as_secs()
+        ),
         rest.max(SAMPLE),
     ))
 }

@@ -104,9 +104,8 @@ fn route(case: &Case<'_>) -> RouteView {
 fn rollback(case: &Case<'_>, wanted: Option<&Release>) -> Rollback {
     let live = case.live();
     let current = live.and_then(|l| case.release(l)).or(wanted.map(|r| &r.id));
-    let warm = live.and_then(|l| {
-        case.alternatives(l).into_iter().find(|s| case.release(s).is_some() && case.release(s) != current)
-    });
+    let warm =
+        live.and_then(|l| case.alternatives(l).into_iter().find(|s| case.release(s).is_some() && case.release(s) != current));
     if let Some(record) = warm.and_then(|slot| case.record(slot)) {
         return Rollback { kind: RollbackKind::Warm, version: Some(record.version.clone()) };
     }

@@ -261,7 +261,11 @@ impl fmt::Display for Act {
                 write!(f, "reload nginx once (route {generation}; idle keep-alive connections may be closed)")
             }
             Self::Reload { generation, moves: Some(to) } => {
-                write!(f, "reload nginx once, which moves traffic to {} (route {generation}; idle keep-alive connections may be closed)", to.to)
+                write!(
+                    f,
+                    "reload nginx once, which moves traffic to {} (route {generation}; idle keep-alive connections may be closed)",
+                    to.to
+                )
             }
             Self::TidyFlags { slots } => write!(f, "remove flags without effect: {}", list(slots)),
             Self::Start { slot, port, version, .. } => write!(f, "start {version} on {slot} (port {port})"),

@@ -102,13 +102,8 @@ fn same_app(case: &Case<'_>, slot: &SlotName) -> Ruling {
         return Ruling::clear();
     }
     let [Occupant::SameApp { identity, evidence, .. }] = case.occupants(slot) else { return Ruling::clear() };
-    let act = Act::Adopt {
-        slot: slot.clone(),
-        port: seen.port,
-        process: identity.clone(),
-        release: None,
-        evidence: evidence.clone(),
-    };
+    let act =
+        Act::Adopt { slot: slot.clone(), port: seen.port, process: identity.clone(), release: None, evidence: evidence.clone() };
     Ruling::act(act, "the same application runs here, started by others", format!("{slot} is taken over as it is"))
 }
 
