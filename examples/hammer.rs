@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 
 /// Between two requests of a client: enough to leave a small machine some time for what is deployed on it.
-const THINK: Duration = Duration::from_millis(2);
+const THINK: Duration = Duration::from_millis(5);
 /// The longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -10,7 +10,7 @@
 //! | somebody who came between the look and the start | the start fails, and is tried again when he has left |
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
@@ -20,7 +20,6 @@ use crate::support::manifest::Manifest;
 use crate::support::process::{self, Process};
 use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
-use std::os::fd::AsRawFd;
 
 /// Version 1 is live in `real1`; `real2` is free.
 fn site_with_idle_slot() -> Site {

@@ -86,6 +86,37 @@ fn a_load_finds_answers_of_a_version_that_should_be_gone() {
 }
 
 #[test]
+fn a_cutover_by_a_flag_made_by_hand_is_seen_and_is_no_failure() {
+    let site = Site::without_nginx();
+    let flag = site.path().join("real2.flag");
+    let (first, second, flag_name) = (site.port("real1"), site.port("real2"), flag.display());
+    let choice = format!(
+        "open_file_cache off;\nset $service_url http://127.0.0.1:{first};\n\
+         if (-f \"{flag_name}\") {{ set $service_url http://127.0.0.1:{second}; }}\n"
+    );
+    std::fs::write(site.nginx.include(), choice).unwrap();
+    site.nginx.start();
+    let mut stubs =
+        [("1", "real1"), ("2", "real2")].map(|(version, slot)| start_stub(&site, &stub_jar(site.path(), version, &[]), slot));
+    for slot in ["real1", "real2"] {
+        await_profile(slot, site.port(slot));
+    }
+    let load = Load::on(site.address());
+    std::fs::write(&flag, "").unwrap();
+    let cutover = Instant::now();
+    load.go_on(3000);
+    let report = load.stop();
+    report.assert_clean();
+    report.assert_each_kind_answered();
+    assert_eq!(report.stale(cutover, "1"), 0, "{report}");
+    assert!(report.answered_by("1") > 0 && report.answered_by("2") > 0, "{report}");
+    for stub in &mut stubs {
+        stub.kill().unwrap();
+        stub.wait().unwrap();
+    }
+}
+
+#[test]
 fn a_load_ends_by_itself_at_its_bound() {
     let (site, mut stub) = site_with_stub("1", &[]);
     await_profile("real1", site.port("real1"));
