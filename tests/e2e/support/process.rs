@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// The variable that marks every application a site starts; its value is the folder of the site.
-pub(crate) const MARK: &str = "SLOTD_E2E_SITE";
+pub(crate) const MARK: &str = "E2E_SITE";
 
 /// A process as it was when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
