@@ -1,0 +1,3 @@
+//! Tests of the parts against the real thing, one binary.
+
+mod nginx;
