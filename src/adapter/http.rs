@@ -230,22 +230,22 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// Answers one connection with these bytes, or holds it open without a word.
-    async fn server(answer: Option<Vec<u8>>) -> Port {
+    async fn server(answer: Option<String>) -> Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = Port(listener.local_addr().unwrap().port());
         tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             let _ = socket.read(&mut [0; 4096]).await;
             match answer {
-                Some(bytes) => drop(socket.write_all(&bytes).await),
+                Some(text) => drop(socket.write_all(text.as_bytes()).await),
                 None => std::future::pending::<()>().await,
             }
         });
         port
     }
 
-    fn page(status: &str, body: &str) -> Option<Vec<u8>> {
-        Some(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    fn page(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     }
 
     async fn asked(port: Port) -> Answer {
@@ -264,15 +264,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_expected_body_is_good_whatever_blanks_stand_around_it() {
-        assert_eq!(asked(server(page("200 OK", " real1\r\n")).await).await, Answer::Good);
+        assert_eq!(asked(server(Some(page(" real1\r\n"))).await).await, Answer::Good);
     }
 
     #[tokio::test]
     async fn another_body_is_another_application_and_is_shown_short() {
-        let found = match asked(server(page("200 OK", &"\u{1b}é".repeat(100))).await).await {
-            Answer::WrongIdentity { found } => found,
-            other => panic!("{other:?}"),
-        };
+        let answer = asked(server(Some(page(&"\u{1b}é".repeat(100)))).await).await;
+        let Answer::WrongIdentity { found } = answer else { panic!("{answer:?}") };
         assert_eq!(found.chars().count(), 61);
         assert!(!found.contains('\u{1b}'));
     }
@@ -280,13 +278,13 @@ mod tests {
     #[tokio::test]
     async fn an_endless_body_is_not_read_to_its_end() {
         let body = "x".repeat(BODY_LIMIT + 1);
-        let answer = asked(server(page("200 OK", &body)).await).await;
+        let answer = asked(server(Some(page(&body))).await).await;
         assert_eq!(answer, Answer::WrongIdentity { found: "a page of more than 65536 bytes".into() });
     }
 
     #[tokio::test]
     async fn a_redirect_is_a_wrong_status_and_is_not_followed() {
-        let to = Some(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n".to_vec());
+        let to = Some("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n".to_owned());
         assert_eq!(asked(server(to).await).await, Answer::WrongStatus { status: 302 });
     }
 

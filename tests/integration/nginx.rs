@@ -129,9 +129,8 @@ impl Bench {
     }
 
     fn configure(&self, servers: &str) {
-        let temps: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path ROOT/{name};\n"))
-            .concat();
+        let temps: String =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path ROOT/{name};\n")).concat();
         let text = format!(
             "daemon on; worker_processes 1; pid ROOT/nginx.pid; error_log ROOT/logs/error.log;
              events {{ worker_connections 64; }}
@@ -320,7 +319,8 @@ fn an_empty_or_missing_pid_file_still_finds_the_master() {
 
 #[test]
 fn two_masters_of_one_configuration_are_told_apart_by_the_pid_file_alone() {
-    let bench = Bench::with("server { listen unix:ROOT/SOCKET; include ROOT/service-url.inc; location / { proxy_pass $service_url; } }");
+    let bench =
+        Bench::with("server { listen unix:ROOT/SOCKET; include ROOT/service-url.inc; location / { proxy_pass $service_url; } }");
     bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
     let config = fs::read_to_string(&bench.service.proxy.nginx.config).unwrap();
     fs::write(&bench.service.proxy.nginx.config, config.replace("SOCKET", "one")).unwrap();
@@ -359,10 +359,11 @@ fn a_binary_upgrade_under_way_is_unknown() {
 #[tokio::test]
 async fn nginx_itself_says_what_it_has_loaded_over_http_and_https() {
     let bench = Bench::new();
-    let loaded = |text| bench.host.loaded(&bench.service, text);
+    let loaded = async |text: &RouteText| bench.host.loaded(&bench.service, text).await;
     bench.host.write(&bench.service, &both(7), &slot("real1"), None).unwrap();
     let silent = loaded(&both(7)).await;
-    let expected = format!("nobody answers on 127.0.0.1:{}, 127.0.0.1:{}", bench.plain.min(bench.tls), bench.plain.max(bench.tls));
+    let expected =
+        format!("nobody answers on 127.0.0.1:{}, 127.0.0.1:{}", bench.plain.min(bench.tls), bench.plain.max(bench.tls));
     assert_eq!(silent.unknown().map(|why| why.len()), Some(expected.len()), "{silent:?}");
 
     let nginx = bench.start();
@@ -484,7 +485,8 @@ fn running_as_root() -> bool {
 
 #[tokio::test]
 async fn what_answers_through_the_proxy_is_a_slot_or_says_why_not() {
-    let answer = |status: &str| format!("server {{ listen 127.0.0.1:PLAIN; server_name a.test; location / {{ return {status}; }} }}");
+    let answer =
+        |status: &str| format!("server {{ listen 127.0.0.1:PLAIN; server_name a.test; location / {{ return {status}; }} }}");
     let mut bench = Bench::with(&format!(
         "server {{ listen 127.0.0.1:PLAIN; return 302 /login; }} {}
          server {{ listen 127.0.0.1:TLS ssl; server_name b.test; ssl_certificate ROOT/cert.pem; ssl_certificate_key ROOT/key.pem;

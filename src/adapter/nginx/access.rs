@@ -43,13 +43,14 @@ pub(super) fn of_workers(nginx: Option<&Nginx>, config: &Config, built_in: &str)
 
 fn of_process(pid: u32) -> Option<Eyes> {
     let status = Process::new(i32::try_from(pid).ok()?).ok()?.status().ok()?;
-    let gids = status.groups.iter().map(|gid| u32::try_from(*gid).unwrap_or(u32::MAX)).chain([status.fgid]).collect();
+    let gids = status.groups.iter().copied().chain([status.fgid]).collect();
     let user = User::from_uid(status.fuid.into()).ok().flatten().map_or_else(|| status.fuid.to_string(), |user| user.name);
     Some(Eyes { user, uid: status.fuid, gids, all: status.capeff & SEARCH_ALL != 0 })
 }
 
 fn of_user(name: &str, group: Option<&str>) -> Result<Eyes, String> {
-    let unknown = || format!("nginx's user `{name}` is not known on this machine, so nothing can be said about what its workers see");
+    let unknown =
+        || format!("nginx's user `{name}` is not known on this machine, so nothing can be said about what its workers see");
     let user = User::from_name(name).ok().flatten().ok_or_else(unknown)?;
     let named = group.and_then(|group| Group::from_name(group).ok().flatten()).map(|group| group.gid);
     let gid = named.unwrap_or(user.gid);

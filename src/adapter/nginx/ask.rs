@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::header::HeaderName;
 use reqwest::{Client, Url};
-use tokio::task::JoinSet;
 
 use crate::adapter::LinuxHost;
 use crate::adapter::http::{self, Get, Reply, Silence, Trust, Via, shortened};
@@ -42,23 +42,23 @@ pub(super) async fn loaded(host: &LinuxHost, service: &ServiceSpec, text: &Route
         let (main, variable) = (proxy.nginx.config.display(), &proxy.variable);
         return Observation::Unknown(format!("no server of {main} includes the route or uses ${variable}"));
     }
-    let mut questions = JoinSet::new();
-    for (at, server) in servers.iter().enumerate() {
+    let mut asked = Vec::new();
+    for server in &servers {
         match question(host, server, &text.nonce).await {
-            Ok(asked) => drop(questions.spawn(async move { (at, http::get(&asked.client, &asked.get).await, asked) })),
+            Ok(question) => asked.push(question),
             Err(why) => return Observation::Unknown(why),
         }
     }
-    let mut answers = questions.join_all().await;
-    answers.sort_by_key(|(at, _, _)| *at);
-    let answers: Vec<(Asked, Result<Reply, Silence>)> = answers.into_iter().map(|(_, reply, asked)| (asked, reply)).collect();
+    let replies = join_all(asked.iter().map(|asked| http::get(&asked.client, &asked.get))).await;
+    let answers: Vec<(Asked, Result<Reply, Silence>)> = asked.into_iter().zip(replies).collect();
     agreed(service, text, &answers)
 }
 
 async fn question(host: &LinuxHost, server: &Server<'_>, nonce: &str) -> Result<Asked, String> {
     let at = &server.directive.at;
     let listens = server.listens();
-    let listen = listens.first().ok_or_else(|| format!("{at}: no address of this server can be asked (only QUIC or PROXY protocol)"))?;
+    let listen =
+        listens.first().ok_or_else(|| format!("{at}: no address of this server can be asked (only QUIC or PROXY protocol)"))?;
     let scheme = if listen.ssl { "https" } else { "http" };
     let name = server.name();
     let (mut url, via) = match (&listen.address, &name) {
@@ -137,7 +137,9 @@ pub(super) async fn proxied(host: &LinuxHost, service: &ServiceSpec) -> Observat
         return Observation::Unknown("health.expect is null, so an answer does not tell which slot gave it".to_owned());
     };
     if expect.contains("{version}") {
-        return Observation::Unknown("health.expect holds {version}, so an answer cannot be compared without knowing the release".to_owned());
+        return Observation::Unknown(
+            "health.expect holds {version}, so an answer cannot be compared without knowing the release".to_owned(),
+        );
     }
     let reply = match through(host, service, url).await {
         Ok(reply) => reply,
@@ -149,7 +151,9 @@ pub(super) async fn proxied(host: &LinuxHost, service: &ServiceSpec) -> Observat
     match slots.as_slice() {
         [slot] => Observation::Known((*slot).clone()),
         [] => Observation::Unknown(stranger(service, url, &reply)),
-        _ => Observation::Unknown("health.expect is the same for several slots, so an answer does not tell which gave it".to_owned()),
+        _ => Observation::Unknown(
+            "health.expect is the same for several slots, so an answer does not tell which gave it".to_owned(),
+        ),
     }
 }
 
@@ -166,7 +170,9 @@ async fn through(host: &LinuxHost, service: &ServiceSpec, url: &str) -> Result<R
     let trust = match (&service.proxy.ca, tls) {
         (_, false) => Trust::Anyone,
         (None, true) => Trust::Machine,
-        (Some(ca), true) => Trust::Authority(std::fs::read(ca).map_err(|error| format!("cannot read {}: {error}", ca.display()))?),
+        (Some(ca), true) => {
+            Trust::Authority(std::fs::read(ca).map_err(|error| format!("cannot read {}: {error}", ca.display()))?)
+        }
     };
     let mut via = Via::Url;
     // The name of TLS is the URL's host, so the URL gets the name and the connection is pinned to where the URL led.

@@ -13,7 +13,7 @@ use crate::adapter::nginx::run::run;
 /// Where distributions put nginx; a user's `PATH` often lacks these.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
-/// What is built in; defaults as in nginx's auto/options.
+/// What is built in; defaults as in nginx's `auto/options`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Build {
     /// `1.22.1`
@@ -88,7 +88,10 @@ mod tests {
         let said = "nginx version: nginx/1.22.1\nconfigure arguments: --with-x='-g -O2' --prefix=/p --pid-path=/run/nginx.pid\n";
         let build = read(said).unwrap();
         assert_eq!((build.version.as_str(), build.user.as_str()), ("1.22.1", "nobody"));
-        assert_eq!((build.config.as_path(), build.pid_file.as_path()), (Path::new("/p/conf/nginx.conf"), Path::new("/run/nginx.pid")));
+        assert_eq!(
+            (build.config.as_path(), build.pid_file.as_path()),
+            (Path::new("/p/conf/nginx.conf"), Path::new("/run/nginx.pid"))
+        );
         assert_eq!(read("bash: no\n"), None);
     }
 }

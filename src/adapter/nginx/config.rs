@@ -175,8 +175,7 @@ impl Reader {
 
 /// As glob(3) does for nginx: sorted, no leading dot, no slash by a wildcard.
 fn expand(pattern: &str) -> Result<Vec<Arc<Path>>, String> {
-    let options =
-        glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let options = glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
     let paths = glob::glob_with(pattern, options).map_err(|error| error.msg.to_owned())?;
     let paths: Result<Vec<_>, io::Error> = paths.map(|path| path.map(Arc::from).map_err(io::Error::from)).collect();
     paths.map_err(|error| error.to_string())

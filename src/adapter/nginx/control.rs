@@ -43,8 +43,13 @@ fn cannot_tell(ended: &Ended) -> bool {
 
 /// nginx's own line: the first `[emerg]`, else the last that it said.
 fn complaint(said: &str) -> String {
-    let line = said.lines().find(|line| line.contains("[emerg]")).or_else(|| said.lines().last()).unwrap_or("nothing");
-    line.trim_start_matches("nginx: ").trim().to_owned()
+    if let Some((_, why)) = said.lines().find_map(|line| line.split_once("[emerg] ")) {
+        // Where nginx's own log is the terminal, it stamps the line with the time before and `pid#thread: ` behind the level.
+        let stamp = |stamp: &str| stamp.chars().all(|c| c.is_ascii_digit() || c == '#');
+        let why = why.split_once(": ").filter(|(start, _)| stamp(start)).map_or(why, |(_, why)| why);
+        return format!("[emerg] {why}");
+    }
+    said.lines().last().unwrap_or("nothing").trim_start_matches("nginx: ").to_owned()
 }
 
 /// The master as it is now, if it still is the one that was seen and still serves this configuration.
@@ -92,6 +97,7 @@ mod tests {
     fn nginx_is_quoted_by_its_first_emergency() {
         let said = "nginx: [warn] a\nnginx: [emerg] unknown directive \"x\" in /f:1\nnginx: configuration file /f test failed\n";
         assert_eq!(complaint(said), "[emerg] unknown directive \"x\" in /f:1");
+        assert_eq!(complaint("2026/11/23 21:20:10 [emerg] 9#9: no \"x\": y\n"), "[emerg] no \"x\": y");
     }
 
     #[test]

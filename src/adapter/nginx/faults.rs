@@ -101,7 +101,8 @@ fn stopped_before(before: &[Directive], include: &Directive, proxy: &ProxySpec) 
         "rewrite" => d.args.get(2).is_some_and(|flag| flag == "last" || flag == "break"),
         name => name == "break",
     };
-    let conditional = |d: &Directive| d.block.as_deref().filter(|_| d.name == "if").unwrap_or_default().iter().find(|d| ends(d)).cloned();
+    let conditional =
+        |d: &Directive| d.block.as_deref().filter(|_| d.name == "if").unwrap_or_default().iter().find(|d| ends(d)).cloned();
     let stop = before.iter().find_map(|d| if ends(d) { Some(d.clone()) } else { conditional(d) })?;
     Some(format!(
         "{}: `{} {}` stands before the include ({}), ends the rewriting there and leaves ${} empty: those requests get 500; put the \
@@ -118,7 +119,9 @@ fn stopped_before(before: &[Directive], include: &Directive, proxy: &ProxySpec) 
 /// <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass>
 fn with_uri(using: &Directive, around: Option<&Directive>, proxy: &ProxySpec) -> Option<String> {
     let url = using.args.first().filter(|_| using.name == "proxy_pass")?;
-    let named = |name: &str| url.to_ascii_lowercase().strip_prefix(&name.to_ascii_lowercase()).map(|rest| url[url.len() - rest.len()..].to_owned());
+    let named = |name: &str| {
+        url.to_ascii_lowercase().strip_prefix(&name.to_ascii_lowercase()).map(|rest| url[url.len() - rest.len()..].to_owned())
+    };
     let rest = named(&format!("${}", proxy.variable)).or_else(|| named(&format!("${{{}}}", proxy.variable)))?;
     // `location = /x` has one URI only, and a URI with a variable is somebody's intention.
     let exact = around.is_some_and(|d| d.name == "location" && d.args.first().is_some_and(|modifier| modifier == "="));
@@ -235,38 +238,38 @@ mod tests {
 
     #[test]
     fn the_include_is_nowhere() {
-        insta::assert_snapshot!(server("location / { proxy_pass http://127.0.0.1:1; }"), @r#""#);
+        insta::assert_snapshot!(server("location / { proxy_pass http://127.0.0.1:1; }"), @r#"include DIR/service-url.inc stands in no server of DIR/nginx.conf, so nginx would never look at the route; put `include DIR/service-url.inc;` into the server block, above `location / { proxy_pass $service_url; }`"#);
     }
 
     #[test]
     fn the_include_stands_elsewhere() {
-        insta::assert_snapshot!(server("location / { include DIR/service-url.inc; proxy_pass $service_url; }"), @r#""#);
-        insta::assert_snapshot!(faults("http { include DIR/*.inc; }", |proxy| fs::write(&proxy.include, "").unwrap()), @r#""#);
+        insta::assert_snapshot!(server("location / { include DIR/service-url.inc; proxy_pass $service_url; }"), @r#"DIR/nginx.conf:4: include DIR/service-url.inc stands in `location`, where nginx refuses it or answers 403, 404 or 500 for some requests; it belongs directly into the server block"#);
+        insta::assert_snapshot!(faults("http { include DIR/*.inc; }", |proxy| fs::write(&proxy.include, "").unwrap()), @r#"DIR/nginx.conf:2: include DIR/service-url.inc stands in `http`, where nginx refuses it or answers 403, 404 or 500 for some requests; it belongs directly into the server block"#);
     }
 
     #[test]
     fn a_second_server_has_the_variable_only() {
         let text = format!("http {{ server {{ {GOOD} }}\nserver {{ location / {{ proxy_pass ${{service_url}}; }} }} }}");
-        insta::assert_snapshot!(faults(&text, |_| {}), @r#""#);
+        insta::assert_snapshot!(faults(&text, |_| {}), @r#"DIR/nginx.conf:3: proxy_pass uses $service_url in a server (DIR/nginx.conf:3) without include DIR/service-url.inc: nginx accepts that and answers 500; add the include to that server"#);
     }
 
     #[test]
     fn something_ends_the_rewriting_before() {
-        insta::assert_snapshot!(server(&format!("rewrite ^/a /b last;\n{GOOD}")), @r#""#);
-        insta::assert_snapshot!(server(&format!("if ($arg_x) {{ rewrite ^ /b break; }}\n{GOOD}")), @r#""#);
+        insta::assert_snapshot!(server(&format!("rewrite ^/a /b last;\n{GOOD}")), @r#"DIR/nginx.conf:4: `rewrite ^/a /b last` stands before the include (DIR/nginx.conf:5), ends the rewriting there and leaves $service_url empty: those requests get 500; put the include first"#);
+        insta::assert_snapshot!(server(&format!("if ($arg_x) {{ rewrite ^ /b break; }}\n{GOOD}")), @r#"DIR/nginx.conf:4: `rewrite ^ /b break` stands before the include (DIR/nginx.conf:5), ends the rewriting there and leaves $service_url empty: those requests get 500; put the include first"#);
         assert_eq!(server(&format!("rewrite ^/a /b permanent; rewrite ^/c /d;\n{GOOD}")), "");
     }
 
     #[test]
     fn proxy_pass_has_a_uri() {
-        insta::assert_snapshot!(server("include DIR/service-url.inc; location / { proxy_pass $service_url/; }"), @r#""#);
+        insta::assert_snapshot!(server("include DIR/service-url.inc; location / { proxy_pass $service_url/; }"), @r#"DIR/nginx.conf:4: `proxy_pass $service_url/` sends every request to `/` and drops its query, because the URL holds a variable; write `proxy_pass $service_url;`"#);
         assert_eq!(server("include DIR/service-url.inc; location = /h { proxy_pass $service_url/h; }"), "");
         assert_eq!(server("include DIR/service-url.inc; location / { proxy_pass $service_url/v1$request_uri; }"), "");
     }
 
     #[test]
     fn the_server_has_a_cache_of_its_own() {
-        insta::assert_snapshot!(server(&format!("open_file_cache max=9;\n{GOOD}")), @r#""#);
+        insta::assert_snapshot!(server(&format!("open_file_cache max=9;\n{GOOD}")), @r#"DIR/nginx.conf:4: open_file_cache is set in the server that includes DIR/service-url.inc, which must turn it off there (a flag that is gone would be seen for up to a minute), and nginx refuses it twice as "duplicate"; move it to the http block or into a location"#);
     }
 
     #[test]
@@ -277,7 +280,7 @@ mod tests {
             std::os::unix::fs::symlink(proxy.include.parent().unwrap(), &link).unwrap();
             proxy.flag_dir = link.join("flags");
         };
-        insta::assert_snapshot!(faults(&text, linked), @r#""#);
+        insta::assert_snapshot!(faults(&text, linked), @r#"DIR/nginx.conf:2: disable_symlinks is on and DIR/link on the way to the flags is a link: nginx would see no flag and always take the first slot; give proxy.flag_dir without links"#);
         assert_eq!(faults(&text, |_| {}), "");
         assert_eq!(faults(&text.replace(" on;", " off;"), linked), "");
     }
@@ -285,21 +288,21 @@ mod tests {
     #[test]
     fn the_name_of_the_folder_is_unfit() {
         let text = format!("http {{ server {{ {GOOD} }} }}");
-        insta::assert_snapshot!(faults(&text, |proxy| proxy.flag_dir = "live".into()), @r#""#);
+        insta::assert_snapshot!(faults(&text, |proxy| proxy.flag_dir = "live".into()), @r#"proxy.flag_dir live is not an absolute path of letters, digits and ._/- alone: nginx would look elsewhere and always take the first slot; give another folder"#);
         assert!(faults(&text, |proxy| proxy.flag_dir = "/a\"b".into()).contains("proxy.flag_dir"));
     }
 
     #[test]
     fn the_configuration_cannot_be_read() {
-        insta::assert_snapshot!(faults("http {", |_| {}), @r#""#);
-        insta::assert_snapshot!(faults("include DIR/gone.conf;", |_| {}), @r#""#);
+        insta::assert_snapshot!(faults("http {", |_| {}), @r#"DIR/nginx.conf:2: unexpected end of file: the rest of the configuration cannot be checked for a cutover by flag; mend it or make it readable"#);
+        insta::assert_snapshot!(faults("include DIR/gone.conf;", |_| {}), @r#"DIR/nginx.conf:2: cannot read DIR/gone.conf: No such file or directory (os error 2): the rest of the configuration cannot be checked for a cutover by flag; mend it or make it readable"#);
     }
 
     #[test]
     fn the_workers_user_is_not_known() {
         if nix::unistd::geteuid().is_root() {
             let text = format!("user no-such-user;\nhttp {{ server {{ {GOOD} }} }}");
-            insta::assert_snapshot!(faults(&text, |_| {}), @r#""#);
+            insta::assert_snapshot!(faults(&text, |_| {}), @r#"nginx's user `no-such-user` is not known on this machine, so nothing can be said about what its workers see"#);
         }
     }
 }

@@ -75,7 +75,11 @@ impl Real {
     /// Removes what a crash left.
     pub(super) fn sweep(&self) -> Result<(), ProxyError> {
         let prefix = self.temporary_prefix();
-        let ours = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".tmp"));
+        let ours = |name: &OsString| {
+            name.to_str().is_some_and(|name| {
+                name.strip_prefix(&prefix).is_some_and(|rest| rest.rsplit_once('.').is_some_and(|(_, end)| end == "tmp"))
+            })
+        };
         for entry in fs::read_dir(&self.folder).map_err(io_error("open", &self.folder))?.flatten() {
             if ours(&entry.file_name()) {
                 fs::remove_file(entry.path()).map_err(io_error("remove", &entry.path()))?;
@@ -221,6 +225,9 @@ mod tests {
     fn a_hand_edited_text_is_kept_once() {
         let dir = tempfile::tempdir().unwrap();
         let at = |text| keep(dir.path(), text).unwrap().file_name().unwrap().to_str().unwrap().to_owned();
-        assert_eq!([at("a"), at("b"), at("a"), at("c")], ["hand-edited-1.inc", "hand-edited-2.inc", "hand-edited-1.inc", "hand-edited-3.inc"]);
+        assert_eq!(
+            [at("a"), at("b"), at("a"), at("c")],
+            ["hand-edited-1.inc", "hand-edited-2.inc", "hand-edited-1.inc", "hand-edited-3.inc"]
+        );
     }
 }

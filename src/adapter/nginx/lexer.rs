@@ -1,4 +1,4 @@
-//! nginx configuration text to directives, by the rules of nginx's own `ngx_conf_read_token` (src/core/ngx_conf_file.c).
+//! nginx configuration text to directives, by the rules of nginx's own `ngx_conf_read_token` (`src/core/ngx_conf_file.c`).
 
 use std::iter::Peekable;
 use std::path::Path;
@@ -132,18 +132,18 @@ impl Lexer<'_> {
             }
         }
         let word = match self.chars.peek() {
-            Some(';') => return Ok(self.single(Token::End)),
-            Some('{') => return Ok(self.single(Token::Open)),
-            Some('}') => return Ok(self.single(Token::Close)),
+            Some(';') => return Ok(Some(self.single(Token::End))),
+            Some('{') => return Ok(Some(self.single(Token::Open))),
+            Some('}') => return Ok(Some(self.single(Token::Close))),
             Some('"' | '\'') => self.quoted()?,
             _ => self.bare(),
         };
         Ok(Some(Token::Word(word)))
     }
 
-    fn single(&mut self, token: Token) -> Option<Token> {
+    fn single(&mut self, token: Token) -> Token {
         self.bump();
-        Some(token)
+        token
     }
 
     fn quoted(&mut self) -> Result<String, Fault> {
@@ -198,11 +198,12 @@ impl Lexer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
 
     fn shown(text: &str) -> String {
         fn each(directives: &[Directive], depth: usize, out: &mut String) {
             for d in directives {
-                out.push_str(&format!("{}{} {}{:?}\n", "  ".repeat(depth), d.at.line, d.name, d.args));
+                let _ = writeln!(out, "{}{} {}{:?}", "  ".repeat(depth), d.at.line, d.name, d.args);
                 each(d.block.as_deref().unwrap_or_default(), depth + 1, out);
             }
         }

@@ -5,15 +5,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::adapter::nginx::Memory;
 use crate::adapter::nginx::binary::{self, Binary};
 use crate::adapter::nginx::config::{self, same_file};
 use crate::adapter::nginx::process::{self, Seen};
-use crate::adapter::nginx::Memory;
 use crate::model::desired::ProxySpec;
 use crate::model::id::Identity;
 use crate::model::observed::{Nginx, Observation, Worker};
 
-/// src/os/unix/ngx_process_cycle.c
+/// `src/os/unix/ngx_process_cycle.c`
 const MASTER: &str = "nginx: master process";
 const WORKER: &str = "nginx: worker process";
 const LEAVING: &str = "is shutting down";
@@ -53,7 +53,10 @@ pub(super) fn find(memory: &Memory, proxy: &ProxySpec) -> Observation<Nginx> {
         several => {
             let pids: Vec<String> = several.iter().map(|master| master.pid.to_string()).collect();
             let (config, pids) = (proxy.nginx.config.display(), pids.join(", "));
-            Observation::Unknown(format!("several nginx masters serve {config}: {pids}; {} does not tell them apart", pid_file.display()))
+            Observation::Unknown(format!(
+                "several nginx masters serve {config}: {pids}; {} does not tell them apart",
+                pid_file.display()
+            ))
         }
     }
 }
@@ -129,7 +132,7 @@ fn serves_file(pid: u32, started: &Path, configured: &Path) -> bool {
     }
 }
 
-/// What the title says about `-c` and `-p`; the title is the command line joined by blanks (src/os/unix/ngx_process_cycle.c).
+/// What the title says about `-c` and `-p`; the title is the command line joined by blanks (`src/os/unix/ngx_process_cycle.c`).
 pub(super) fn started(seen: &Seen, binary: &Binary) -> Option<Started> {
     let words: Vec<&str> = seen.title.strip_prefix(MASTER)?.split_whitespace().collect();
     let value = |flag: &str| {

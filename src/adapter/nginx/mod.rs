@@ -1,7 +1,7 @@
 //! nginx as the proxy in front of the slots: reads what it has, writes the include, moves the flags, proves what is loaded.
 //!
 //! Observation runs nothing but `nginx -V` and writes nothing: `nginx -t` and `-T` open the logs and the pid file for writing
-//! (src/core/ngx_cycle.c), so they run only where something was written or is about to be loaded. `nginx -s` is never run: with a
+//! (`src/core/ngx_cycle.c`), so they run only where something was written or is about to be loaded. `nginx -s` is never run: with a
 //! stale pid file it signals a stranger.
 
 use std::path::PathBuf;

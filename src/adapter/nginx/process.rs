@@ -15,7 +15,7 @@ pub(super) struct Seen {
     pub(super) start: u64,
     /// Its parent.
     pub(super) parent: u32,
-    /// Its command line; nginx writes its title there (src/os/unix/ngx_setproctitle.c).
+    /// Its command line; nginx writes its title there (`src/os/unix/ngx_setproctitle.c`).
     pub(super) title: String,
 }
 

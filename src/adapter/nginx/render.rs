@@ -207,9 +207,10 @@ mod tests {
     #[test]
     fn the_line_of_the_scripts_is_taken_over() {
         let spec = sample::service();
-        let plain = |text| match parse(&FRAME, &spec, text) {
-            Include::Plain(target) => target.slot.to_string(),
-            other => format!("{other:?}"),
+        let plain = |text| {
+            let found = parse(&FRAME, &spec, text);
+            let Include::Plain(target) = found else { panic!("{found:?}") };
+            target.slot.to_string()
         };
         assert_eq!(plain("set $service_url http://127.0.0.1:8082;\n"), "real2");
         assert_eq!(plain("# by hand\n\n  set\t$service_url   http://localhost:8081 ; # here\n"), "real1");

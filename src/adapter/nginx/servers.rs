@@ -51,11 +51,7 @@ pub(super) fn all(config: &Config) -> Vec<Server<'_>> {
 
 /// Every directive of a list and of the blocks in it, except those of one file.
 pub(super) fn walk<'a>(list: &'a [Directive], see: &mut dyn FnMut(&'a Directive, &[&'a Directive])) {
-    fn descend<'a>(
-        list: &'a [Directive],
-        around: &mut Vec<&'a Directive>,
-        see: &mut dyn FnMut(&'a Directive, &[&'a Directive]),
-    ) {
+    fn descend<'a>(list: &'a [Directive], around: &mut Vec<&'a Directive>, see: &mut dyn FnMut(&'a Directive, &[&'a Directive])) {
         for directive in list {
             see(directive, around);
             around.push(directive);
@@ -72,7 +68,7 @@ pub(super) fn includes(directive: &Directive, file: &Path) -> bool {
 }
 
 /// Whether an argument holds `$variable` or `${variable}`; nginx knows no case in the names of variables
-/// (src/http/ngx_http_variables.c lowers them).
+/// (`src/http/ngx_http_variables.c` lowers them).
 pub(super) fn holds_variable(argument: &str, variable: &str) -> bool {
     let (argument, variable) = (argument.to_ascii_lowercase(), variable.to_ascii_lowercase());
     let whole = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
@@ -87,8 +83,8 @@ impl<'a> Server<'a> {
         walk(self.body, &mut |directive, around| {
             // `set $service_url …` outside the include defines, it does not use.
             let args = if directive.name == "set" { directive.args.get(1..) } else { Some(directive.args.as_slice()) };
-            let used = args.unwrap_or_default().iter().any(|argument| holds_variable(argument, variable));
-            if used && !same_file(&directive.at.file, include) {
+            let holds = args.unwrap_or_default().iter().any(|argument| holds_variable(argument, variable));
+            if holds && !same_file(&directive.at.file, include) {
                 uses.push((directive, around.last().copied()));
             }
         });
@@ -116,7 +112,7 @@ impl<'a> Server<'a> {
             let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
             (plain && !name.is_empty()).then_some(name)
         };
-        names.clone().find(|name| !name.starts_with(['*', '.'])).and_then(usable).or_else(|| names.clone().find_map(usable))
+        names.clone().filter(|name| !name.starts_with(['*', '.'])).find_map(usable).or_else(|| names.clone().find_map(usable))
     }
 
     /// The addresses that can be asked, the cheapest first; without `listen` nginx takes 80 as root and 8000 else.
@@ -185,35 +181,29 @@ mod tests {
     use super::*;
     use crate::adapter::nginx::lexer;
 
-    fn with<T>(body: &str, look: impl FnOnce(&Server<'_>) -> T) -> T {
+    /// How the server of this body listens, and its name.
+    fn read(body: &str) -> (Vec<String>, Option<String>) {
         let tree = lexer::parse(&format!("http {{ server {{ {body} }} }}"), Path::new("/f")).unwrap();
         let config = Config { tree, problems: vec![] };
-        look(&all(&config)[0])
+        let servers = all(&config);
+        let shown = |l: &Listen| format!("{}{}", l.address, if l.ssl { " ssl" } else { "" });
+        (servers[0].listens().iter().map(shown).collect(), servers[0].name())
     }
 
     #[test]
     fn every_way_to_listen() {
-        let shown = |body: &str| {
-            with(body, |s| s.listens().iter().map(|l| format!("{}{}", l.address, if l.ssl { " ssl" } else { "" })).collect::<Vec<_>>())
-        };
-        assert_eq!(shown("listen 443 ssl; listen [::]:8080; listen unix:/s; listen *:81;"), [
-            "[::1]:8080",
-            "127.0.0.1:81",
-            "127.0.0.1:443 ssl",
-            "unix:/s"
-        ]);
-        assert_eq!(shown("listen 10.0.0.1; listen [::1]; listen 443 quic; listen 82 proxy_protocol; listen local:9000-9003;"), [
-            "10.0.0.1:80",
-            "[::1]:80",
-            "local:9000"
-        ]);
-        assert_eq!(shown("listen 0.0.0.0:9; ssl on;"), ["127.0.0.1:9 ssl"]);
-        assert_eq!(shown("").len(), 1);
+        let listens = |body| read(body).0.join(", ");
+        let found = listens("listen 443 ssl; listen [::]:8080; listen unix:/s; listen *:81;");
+        assert_eq!(found, "[::1]:8080, 127.0.0.1:81, 127.0.0.1:443 ssl, unix:/s");
+        let found = listens("listen 10.0.0.1; listen [::1]; listen 443 quic; listen 82 proxy_protocol; listen local:9000-9003;");
+        assert_eq!(found, "10.0.0.1:80, [::1]:80, local:9000");
+        assert_eq!(listens("listen 0.0.0.0:9; ssl on;"), "127.0.0.1:9 ssl");
+        assert!(["127.0.0.1:80", "127.0.0.1:8000"].contains(&listens("").as_str()));
     }
 
     #[test]
     fn the_first_name_that_a_request_can_carry() {
-        let named = |names: &str| with(&format!("server_name {names};"), |server| server.name());
+        let named = |names: &str| read(&format!("server_name {names};")).1;
         assert_eq!(named("_"), None);
         assert_eq!(named("\"\" ~^www *.a.test b.test").as_deref(), Some("b.test"));
         assert_eq!(named("*.a.test").as_deref(), Some("slotd.a.test"));
