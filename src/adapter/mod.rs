@@ -1,5 +1,8 @@
 //! `host` for Linux: the only place that touches files, processes, sockets and the clock.
 
+pub mod files;
+pub mod watch;
+
 use std::path::PathBuf;
 
 /// The machine that slotd runs on, with one state folder.
