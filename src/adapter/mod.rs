@@ -1,6 +1,7 @@
 //! `host` for Linux: the only place that touches files, processes, sockets and the clock.
 
-pub mod files;
+pub mod start_logs;
+pub mod surroundings;
 pub mod watch;
 
 use std::path::PathBuf;
