@@ -21,6 +21,7 @@
 //! Reading order: [`model::observed`] and [`model::ledger`], then [`plan`], then [`reconcile`].
 
 pub mod adapter;
+pub mod cli;
 pub mod controller;
 pub mod event;
 pub mod execute;
@@ -29,3 +30,4 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod reconcile;
+pub mod report;

@@ -1,5 +1,9 @@
 //! `host` for Linux: the only place that touches files, processes, sockets and the clock.
 
+pub mod start_logs;
+pub mod surroundings;
+pub mod watch;
+
 use std::path::PathBuf;
 
 mod http;

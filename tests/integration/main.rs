@@ -1,4 +1,4 @@
-//! The tests of slotd as a library: one binary, one module a subject.
+//! The tests of slotd as a library and of its binary: one program, one module a subject.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,4 +7,7 @@
     reason = "a test that cannot go on says so by panicking, and reads its cases from files"
 )]
 
+mod cli;
 mod nginx;
+mod report;
+mod support;
