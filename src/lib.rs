@@ -24,6 +24,7 @@ pub mod adapter;
 pub mod controller;
 pub mod event;
 pub mod host;
+pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;
