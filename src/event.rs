@@ -51,4 +51,7 @@ pub enum Event {
 pub trait Sink {
     /// Takes one event of one service.
     fn emit(&mut self, service: &ServiceName, event: &Event);
+
+    /// Takes what kept a whole pass from happening.
+    fn broken(&mut self, error: &str);
 }

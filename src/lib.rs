@@ -23,6 +23,7 @@
 pub mod adapter;
 pub mod controller;
 pub mod event;
+pub mod execute;
 pub mod host;
 pub mod manifest;
 pub mod model;

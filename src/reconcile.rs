@@ -3,16 +3,28 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::event::Sink;
+use crate::event::{Event, Sink};
+use crate::execute::{self, ExecuteError, Scene};
 use crate::host::Host;
 use crate::host::ledgers::LedgerError;
 use crate::host::lock::LockError;
 use crate::model::desired::DesiredState;
 use crate::model::id::ServiceName;
+use crate::model::observed::ObservedState;
+use crate::model::status::{Reason, Status};
 use crate::model::wake::Wake;
-use crate::observe::Watch;
-use crate::plan::Plan;
-use crate::plan::person::{Decision, Refusal};
+use crate::observe::observe;
+use crate::observe::watch::Watch;
+use crate::plan::hold::Hold;
+use crate::plan::person::{self, Decision, Refusal};
+use crate::plan::step::{Act, Step};
+use crate::plan::{Next, Orphans, Plan, ServicePlan, plan, spec_of};
+
+/// Steps that change the ledger alone are carried out in one pass until a visible one comes; more than this is a circle.
+const SILENT_STEPS: usize = 12;
+
+/// After a step that failed the next look comes this late: what keeps it from being done is seldom gone at once.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What a pass is about.
 #[derive(Clone, Debug)]
@@ -21,8 +33,8 @@ pub struct Goal {
     pub desired: DesiredState,
     /// Only these services; `None`: all, orphans too.
     pub only: Option<BTreeSet<ServiceName>>,
-    /// Retire orphans.
-    pub prune: bool,
+    /// What becomes of services that no manifest mentions.
+    pub orphans: Orphans,
     /// How long to wait for the lock.
     pub lock_timeout: Duration,
 }
@@ -32,14 +44,16 @@ pub struct Goal {
 pub struct Outcome {
     /// The plan that was followed.
     pub plan: Plan,
-    /// Steps that failed, with the chain of causes.
+    /// Services that a step was carried out for.
+    pub stepped: Vec<ServiceName>,
+    /// Steps that failed for a reason that is nobody's decision, with the chain of causes.
     pub failures: Vec<(ServiceName, String)>,
-    /// Services whose accepted state is newer than this goal's.
-    pub superseded: Vec<ServiceName>,
-    /// When to look again.
-    pub again: Duration,
+    /// When to look again at the latest; `None`: whenever the loop likes.
+    pub again: Option<Duration>,
     /// What to look earlier for.
     pub wakes: Vec<Wake>,
+    /// Time spent in this pass.
+    pub took: Duration,
 }
 
 /// Why there was no pass.
@@ -73,25 +87,239 @@ pub enum ReconcileError {
 }
 
 /// Observes and plans; takes no lock and touches nothing.
-pub async fn look<H: Host>(_host: &H, _goal: &Goal, _watch: &mut Watch) -> Result<Plan, ReconcileError> {
-    todo!()
+///
+/// # Errors
+/// When our memory cannot be read, or a named service does not exist.
+pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<Plan, ReconcileError> {
+    let observed = see(host, goal, watch).await?;
+    Ok(plan(&goal.desired, &observed, goal.orphans))
 }
 
-/// Makes the manifest the accepted state of its services; changes nothing when it is that already.
-pub async fn accept<H: Host>(_host: &H, _goal: &Goal) -> Result<(), ReconcileError> {
-    todo!()
+#[tracing::instrument(name = "observe", skip_all)]
+async fn see<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<ObservedState, ReconcileError> {
+    known(host, goal)?;
+    Ok(observe(host, &goal.desired, goal.only.as_ref(), watch).await?)
 }
 
-/// One pass, under the lock.
-pub async fn pass<H: Host>(_host: &H, _goal: &Goal, _watch: &mut Watch, _sink: &mut dyn Sink) -> Result<Outcome, ReconcileError> {
-    todo!()
+/// Every named service exists, in the manifest or in a ledger.
+fn known<H: Host>(host: &H, goal: &Goal) -> Result<(), ReconcileError> {
+    let Some(only) = &goal.only else { return Ok(()) };
+    let mut names: BTreeSet<_> = goal.desired.services.keys().cloned().collect();
+    names.extend(host.names()?);
+    match only.iter().find(|name| !names.contains(name)) {
+        None => Ok(()),
+        Some(service) => {
+            let known = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(ReconcileError::NoSuchService { service: service.clone(), known })
+        }
+    }
+}
+
+/// Makes the manifest the accepted state of its services; changes nothing when it is that already, or when the plan is not
+/// the `expected` one.
+///
+/// # Errors
+/// [`ReconcileError::Stale`] before anything is touched; a lock or a ledger that cannot be had.
+pub async fn accept<H: Host>(host: &H, goal: &Goal, expected: Option<&str>) -> Result<(), ReconcileError> {
+    let _guard = host.lock(goal.lock_timeout).await?;
+    known(host, goal)?;
+    if let Some(expected) = expected {
+        let found = look(host, goal, &mut Watch::default()).await?.id;
+        if found != expected {
+            return Err(ReconcileError::Stale { expected: expected.to_owned(), found });
+        }
+    }
+    for (name, spec) in &goal.desired.services {
+        if goal.only.as_ref().is_some_and(|only| !only.contains(name)) {
+            continue;
+        }
+        moved(host, name, spec.moved_from.as_ref())?;
+        let mut ledger = host.load(name)?;
+        if ledger.accepted.as_ref() != Some(spec) {
+            ledger.generation = ledger.generation.next();
+            ledger.accepted = Some(spec.clone());
+            host.commit(name, &ledger)?;
+        }
+    }
+    Ok(())
+}
+
+/// `moved_from`: the ledger of the old name becomes that of the new one, once.
+fn moved<H: Host>(host: &H, name: &ServiceName, from: Option<&ServiceName>) -> Result<(), LedgerError> {
+    let names = host.names()?;
+    match from {
+        Some(from) if names.contains(from) && !names.contains(name) => host.rename(from, name),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// One pass, under the lock. A service whose accepted state is no longer this goal's is left alone.
+///
+/// # Errors
+/// A lock or a ledger that cannot be had. A step that fails is no error: it is in the outcome.
+#[tracing::instrument(name = "pass", skip_all)]
+pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut dyn Sink) -> Result<Outcome, ReconcileError> {
+    let _guard = host.lock(goal.lock_timeout).await?;
+    let began = host.now().at;
+    let mut observed = see(host, goal, watch).await?;
+    let mut plan = plan(&goal.desired, &observed, goal.orphans);
+    superseded(goal, &observed, &mut plan);
+    let (mut stepped, mut failures, mut reloaded) = (Vec::new(), Vec::new(), false);
+    for service in &mut plan.services {
+        let done = advance(host, goal, &mut observed, service, &mut reloaded, sink).await;
+        stepped.extend(done.stepped.then(|| service.name.clone()));
+        failures.extend(done.failure.map(|error| (service.name.clone(), error)));
+    }
+    let took = host.now().at.since(began);
+    Ok(outcome(plan, stepped, failures, took))
+}
+
+fn outcome(plan: Plan, stepped: Vec<ServiceName>, failures: Vec<(ServiceName, String)>, took: Duration) -> Outcome {
+    let at_once = (!stepped.is_empty()).then_some(Duration::ZERO);
+    let after_failure = (!failures.is_empty()).then_some(AFTER_FAILURE);
+    let again = plan.services.iter().filter_map(|s| s.again).chain(at_once).chain(after_failure).min();
+    let wakes = plan.services.iter().flat_map(|s| s.wakes.clone()).collect();
+    Outcome { again, wakes, plan, stepped, failures, took }
+}
+
+/// What a pass did about one service.
+#[derive(Default)]
+struct Advance {
+    stepped: bool,
+    failure: Option<String>,
+}
+
+/// Carries out the silent steps up to the first visible one, and that one; the plan for the service is then the one that was
+/// followed last.
+async fn advance<H: Host>(
+    host: &H,
+    goal: &Goal,
+    observed: &mut ObservedState,
+    service: &mut ServicePlan,
+    reloaded: &mut bool,
+    sink: &mut dyn Sink,
+) -> Advance {
+    let mut done = Advance::default();
+    for _ in 0..SILENT_STEPS {
+        let Next::Step(step) = service.next.clone() else { break };
+        let reload = matches!(step.act, Act::Reload { .. });
+        if reload && *reloaded {
+            // One reload loads every include; a second one in the same pass would only restart the workers again.
+            done.stepped = true;
+            break;
+        }
+        *reloaded |= reload;
+        match carry_out(host, goal, observed, service, &step, sink).await {
+            Ok(()) => done.stepped = true,
+            Err(error) => {
+                failed(service, &error, &mut done);
+                break;
+            }
+        }
+        if step.act.outdates_the_look() {
+            break;
+        }
+        replan(goal, observed, service);
+    }
+    done
+}
+
+/// Executes one step and takes the ledger that came of it into the observation.
+async fn carry_out<H: Host>(
+    host: &H,
+    goal: &Goal,
+    observed: &mut ObservedState,
+    service: &ServicePlan,
+    step: &Step,
+    sink: &mut dyn Sink,
+) -> Result<(), ExecuteError> {
+    let Some(seen) = observed.services.get_mut(&service.name) else { return Ok(()) };
+    let Some(spec) = spec_of(&goal.desired, &service.name, seen).cloned() else { return Ok(()) };
+    let began = host.now().at;
+    sink.emit(&service.name, &Event::StepBegan { act: step.act.clone(), why: step.why.clone() });
+    let scene = Scene { spec: &spec, seen, live: service.view.live.clone() };
+    let result = execute::execute(host, &scene, &step.act).await;
+    let event = match &result {
+        Ok(_) => Event::StepDone { act: step.act.clone(), took: host.now().at.since(began) },
+        Err(error) => Event::StepFailed { act: step.act.clone(), error: chain(error) },
+    };
+    sink.emit(&service.name, &event);
+    seen.ledger = result?;
+    Ok(())
+}
+
+/// The whole chain of causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// A step that the world kept from being done is a hold; one that nobody can decide about is a failure.
+fn failed(service: &mut ServicePlan, error: &ExecuteError, done: &mut Advance) {
+    let moved = matches!(error, ExecuteError::Moved { .. });
+    let Some(reason) = error.reason() else {
+        // The host moved between the look and the act: no failure, only a reason to look again at once.
+        done.stepped = moved;
+        done.failure = (!moved).then(|| chain(error));
+        return;
+    };
+    service.next = Next::Hold;
+    service.status = if service.status == Status::Degraded { Status::Degraded } else { Status::Held };
+    service.again = Some(AFTER_FAILURE);
+    service.holds.push(Hold {
+        reason,
+        detail: chain(error),
+        until: "slotd tries again by itself".to_owned(),
+        again: AFTER_FAILURE,
+        wakes: Vec::new(),
+    });
+}
+
+fn replan(goal: &Goal, observed: &ObservedState, service: &mut ServicePlan) {
+    let next = plan(&goal.desired, observed, goal.orphans).services.into_iter().find(|s| s.name == service.name);
+    if let Some(next) = next {
+        *service = next;
+    }
+}
+
+/// A newer manifest was accepted meanwhile: this goal has nothing more to say about that service.
+fn superseded(goal: &Goal, observed: &ObservedState, plan: &mut Plan) {
+    for service in &mut plan.services {
+        let accepted = observed.services.get(&service.name).and_then(|s| s.ledger.accepted.as_ref());
+        let Some(wanted) = goal.desired.services.get(&service.name) else { continue };
+        if accepted.is_none_or(|accepted| accepted == wanted) {
+            continue;
+        }
+        service.next = Next::Hold;
+        service.holds.push(Hold {
+            reason: Reason::Superseded,
+            detail: "another manifest was accepted since this one".to_owned(),
+            until: "apply the manifest that is meant".to_owned(),
+            again: Duration::from_secs(30),
+            wakes: Vec::new(),
+        });
+    }
 }
 
 /// Takes a person's decision about each of the goal's services (all when `only` is `None`), under the lock; one sentence each.
-pub async fn decide<H: Host>(
-    _host: &H,
-    _goal: &Goal,
-    _decision: &Decision,
-) -> Result<Vec<(ServiceName, String)>, ReconcileError> {
-    todo!()
+///
+/// # Errors
+/// The first refusal; the ledgers of the services before it are changed already.
+pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision) -> Result<Vec<(ServiceName, String)>, ReconcileError> {
+    let _guard = host.lock(goal.lock_timeout).await?;
+    let observed = see(host, goal, &mut Watch::default()).await?;
+    let mut said = Vec::new();
+    for service in plan(&goal.desired, &observed, goal.orphans).services {
+        let Some(seen) = observed.services.get(&service.name) else { continue };
+        let mut ledger = seen.ledger.clone();
+        let sentence = person::decide(decision, &service, &mut ledger)?;
+        host.commit(&service.name, &ledger)?;
+        said.push((service.name, sentence));
+    }
+    Ok(said)
 }

@@ -30,6 +30,10 @@ pub struct Ledger {
     pub slots: BTreeMap<SlotName, SlotRecord>,
     /// The include as it was written last.
     pub route: Option<RouteText>,
+    /// The slot that served when the include on disk was written, which counts until `proven` reaches that generation.
+    pub leaving: Option<SlotName>,
+    /// The generation that nginx was last seen to have loaded.
+    pub proven: u64,
     /// The last cutover that was begun.
     pub cutover: Option<Cutover>,
     /// The last reload that was sent.
@@ -58,6 +62,8 @@ impl Default for Ledger {
             jars: Vec::new(),
             slots: BTreeMap::new(),
             route: None,
+            leaving: None,
+            proven: 0,
             cutover: None,
             reload: None,
             failures: Vec::new(),
@@ -107,7 +113,8 @@ pub struct SlotRecord {
     pub version: String,
     /// Written before the start, so that a process is found even when we die right after starting it.
     pub cookie: Option<Cookie>,
-    /// `None` between that intent and the start.
+    /// `None` between that intent and the start, and again after a live process ended: then cookie and process are both `None`,
+    /// and the record only says what served here.
     pub process: Option<Identity>,
     /// Why an adopted process was taken for ours.
     pub evidence: Option<String>,
@@ -121,6 +128,8 @@ pub struct SlotRecord {
     pub stopping: Option<Moment>,
     /// When KILL was sent.
     pub killing: Option<Moment>,
+    /// Why it is to be stopped, although nobody has done so yet: it failed.
+    pub condemned: Option<String>,
     /// Its log file.
     pub log: PathBuf,
 }
@@ -153,6 +162,8 @@ pub struct Reload {
     pub boot: BootId,
     /// The accepting workers of before, as (pid, start time): while one still accepts, the old route is in use.
     pub workers: Vec<(u32, u64)>,
+    /// It did not take effect in time and the include was put back.
+    pub failed: bool,
 }
 
 /// What failed.

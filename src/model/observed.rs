@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::{Digest, Identity, Now, Port, ServiceName, SlotName};
+use crate::model::id::{Digest, Identity, Now, Port, ReleaseId, ServiceName, SlotName};
 use crate::model::ledger::{JarStamp, Ledger};
 use crate::model::route::Include;
 
@@ -117,6 +117,8 @@ pub struct ObservedSlot {
 pub struct ObservedProcess {
     /// Which process.
     pub identity: Identity,
+    /// The release that its environment names; `None` for an adopted process.
+    pub release: Option<ReleaseId>,
     /// Its descendants that carry its cookie too.
     pub family: Vec<Identity>,
     /// Whether the socket that listens on the slot's port belongs to it or to its family alone.

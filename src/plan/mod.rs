@@ -12,17 +12,40 @@
 //! 7. Every hold says why, what ends it and when to look again.
 //! 8. After a crash behind any step the next plan goes on; nothing needs undoing.
 
+mod after;
+mod deploy;
 pub mod drift;
+mod facts;
+mod heal;
 pub mod hold;
+mod lead;
+mod pace;
 pub mod person;
+mod project;
+pub mod record;
+mod ruling;
+mod safety;
+mod service;
+mod show;
 pub mod step;
+mod target;
+mod teardown;
+mod upkeep;
 pub mod view;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::ServiceName;
+use sha2::{Digest as _, Sha256};
+
+use crate::model::desired::{DesiredState, ServiceSpec};
+use crate::model::id::{ServiceName, SlotName};
+use crate::model::observed::{ObservedService, ObservedState};
 use crate::model::status::Status;
+use crate::model::wake::Wake;
 use crate::plan::drift::Drift;
+use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
 use crate::plan::step::Step;
 use crate::plan::view::View;
@@ -53,6 +76,12 @@ pub struct ServicePlan {
     pub holds: Vec<Hold>,
     /// What a person should know besides.
     pub notes: Vec<String>,
+    /// Whether what is asked for serves, proven: what is left is the controller's.
+    pub serves: bool,
+    /// When to look again at the latest, `None`: whenever the loop likes.
+    pub again: Option<Duration>,
+    /// What to look earlier for.
+    pub wakes: Vec<Wake>,
     /// What `status` shows.
     pub view: View,
 }
@@ -67,4 +96,142 @@ pub enum Next {
     Hold,
     /// Nothing is left to do.
     Nothing,
+}
+
+/// Whether services that no manifest mentions are to be retired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// They go on serving and are reported.
+    Keep,
+    /// They are stopped and forgotten.
+    Retire,
+}
+
+/// Steps that the dry run walks at most; a deployment has about ten, so more means that it goes in circles.
+const WALK: usize = 40;
+
+/// While a new live slot proves itself it is looked at this often; `bake` has to notice that it stops being ready.
+const BAKE_LOOK: Duration = Duration::from_secs(1);
+
+/// The decision; see the laws above.
+pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) -> Plan {
+    let services = observed.services.iter().filter_map(|(name, seen)| one(desired, observed, orphans, name, seen)).collect();
+    Plan { id: identify(desired, &services), services }
+}
+
+fn one(
+    desired: &DesiredState,
+    observed: &ObservedState,
+    orphans: Orphans,
+    name: &ServiceName,
+    seen: &ObservedService,
+) -> Option<ServicePlan> {
+    let (spec, standing) = match (desired.services.get(name), orphans) {
+        (Some(spec), _) => (spec, Standing::Wanted),
+        (None, Orphans::Keep) => (seen.ledger.accepted.as_ref()?, Standing::Orphan),
+        (None, Orphans::Retire) => (seen.ledger.accepted.as_ref()?, Standing::Pruned),
+    };
+    let case = Case { spec, standing, seen, now: &observed.now, memory: &observed.memory };
+    Some(told(&case, name))
+}
+
+/// The plan for one service, with everything that is shown of it.
+fn told(case: &Case<'_>, name: &ServiceName) -> ServicePlan {
+    let service::Decision { ruling, serves } = service::decide(case);
+    let steps = walk(case);
+    let next = match ruling.step {
+        Some(step) => Next::Step(step),
+        None if ruling.holds.is_empty() => Next::Nothing,
+        None => Next::Hold,
+    };
+    ServicePlan {
+        name: name.clone(),
+        status: show::status(case, &ruling.holds, steps.len()),
+        drift: show::drift(case),
+        next,
+        steps,
+        notes: show::notes(case),
+        serves,
+        again: again(case, &ruling.holds),
+        wakes: wakes(case, &ruling.holds),
+        holds: ruling.holds,
+        view: show::view(case),
+    }
+}
+
+/// When to look again: as the holds say, and often enough to see a new live slot fail.
+fn again(case: &Case<'_>, holds: &[Hold]) -> Option<Duration> {
+    let baking = case.live().is_some_and(|live| case.is_baking(live)).then_some(BAKE_LOOK);
+    let policy = &case.spec.slot_policy;
+    let standby = policy.standby_for.zip(case.cutover()).map(|(limit, c)| limit.saturating_sub(case.now.at.since(c.at)));
+    let standby = standby.filter(|rest| !rest.is_zero());
+    holds.iter().map(|h| h.again).chain(baking).chain(standby).min()
+}
+
+/// The end of the live process, and what the holds name.
+fn wakes(case: &Case<'_>, holds: &[Hold]) -> Vec<Wake> {
+    let live = case.live_identity().map(|identity| Wake::Exit(identity.clone()));
+    let mut all: Vec<_> = holds.iter().flat_map(|h| h.wakes.clone()).collect();
+    all.extend(live.filter(|wake| !all.contains(wake)));
+    all
+}
+
+/// The whole way from here to converged, if the host goes along: each step is decided by the same rules on what the host would
+/// show after the one before.
+fn walk(case: &Case<'_>) -> Vec<Step> {
+    let mut seen = case.seen.clone();
+    let mut now = case.now.clone();
+    let mut steps: Vec<Step> = Vec::new();
+    for _ in 0..WALK {
+        let here = Case { seen: &seen, now: &now, ..*case };
+        let live: Option<SlotName> = here.live().cloned();
+        let ruling = service::decide(&here).ruling;
+        let waits = ruling.holds.iter().find(|h| h.kind() == crate::model::status::HoldKind::Progress).cloned();
+        match (ruling.step, waits) {
+            (Some(step), _) => {
+                if step.act == step::Act::Retire {
+                    steps.push(step);
+                    break;
+                }
+                project::done(&mut seen, &step.act, case.spec, &now, live.as_ref());
+                steps.push(step);
+            }
+            (None, Some(hold)) => {
+                if !project::waited(&mut seen, &hold, case.spec, &mut now) {
+                    break;
+                }
+            }
+            (None, None) => break,
+        }
+    }
+    steps.retain(|step| step.act.is_worth_saying());
+    steps
+}
+
+/// Hash of what was decided on: the manifest, and of the host what the plans say of it. No ages, no counters.
+fn identify(desired: &DesiredState, services: &Vec<ServicePlan>) -> String {
+    let facts: Vec<_> = services
+        .iter()
+        .map(|s| {
+            (
+                &s.name,
+                &s.drift,
+                s.steps.iter().map(|step| &step.act).collect::<Vec<_>>(),
+                &s.view.slots,
+                &s.view.route,
+                reasons(s),
+            )
+        })
+        .collect();
+    let text = serde_json::to_string(&(desired, facts)).unwrap_or_default();
+    hex::encode(Sha256::digest(text.as_bytes()))[..16].to_owned()
+}
+
+fn reasons(plan: &ServicePlan) -> Vec<crate::model::status::Reason> {
+    plan.holds.iter().map(|h| h.reason).collect()
+}
+
+/// The specification that a service is planned by: of the manifest, else the one accepted last.
+pub fn spec_of<'a>(desired: &'a DesiredState, name: &ServiceName, seen: &'a ObservedService) -> Option<&'a ServiceSpec> {
+    desired.services.get(name).or(seen.ledger.accepted.as_ref())
 }

@@ -1,8 +1,9 @@
 //! What a person decides, as a change of the ledger that the planner then follows.
 
-use crate::model::id::ServiceName;
-use crate::model::ledger::Ledger;
+use crate::model::id::{Identity, ReleaseId, ServiceName};
+use crate::model::ledger::{Ledger, Rollback};
 use crate::plan::ServicePlan;
+use crate::plan::view::SlotView;
 
 /// A verb of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,116 @@ pub struct Refusal {
 }
 
 /// Changes the ledger as decided; gives one sentence that says what was decided.
-pub fn decide(_decision: &Decision, _plan: &ServicePlan, _ledger: &mut Ledger) -> Result<String, Refusal> {
-    todo!()
+///
+/// # Errors
+/// [`Refusal`] when there is nothing that the decision could be about; the ledger is then unchanged.
+pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, Refusal> {
+    let said = match decision {
+        Decision::Rollback { to } => rollback(to.as_deref(), plan, ledger),
+        Decision::Promote => promote(plan, ledger),
+        Decision::Pause => Ok(pause(ledger)),
+        Decision::Resume => Ok(resume(ledger)),
+        Decision::Retry => Ok(retry(ledger)),
+        Decision::Restart => restart(plan, ledger),
+        Decision::Down => Ok(down(ledger)),
+    };
+    said.map_err(|why| Refusal { service: plan.name.clone(), why })
+}
+
+fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, String> {
+    let away = asked_for(plan).ok_or("the manifest's release is unknown, so there is nothing to go back from")?;
+    let current = live(plan).and_then(|slot| slot.running.as_ref()?.release.clone());
+    let to = match to {
+        Some(version) => named(version, ledger)?,
+        None => previous(current.as_ref(), &away, ledger).ok_or("no earlier good release is kept; see `slotd history`")?,
+    };
+    if current.as_ref() == Some(&to) {
+        return Err(format!("{} serves already", label(&to, ledger)));
+    }
+    let sentence = format!(
+        "going back to {}; {} is held until the manifest asks for another release",
+        label(&to, ledger),
+        label(&away, ledger)
+    );
+    ledger.quarantine.remove(&to);
+    ledger.person.rollback = (away != to).then_some(Rollback { away, to });
+    ledger.person.down = false;
+    Ok(sentence)
+}
+
+fn asked_for(plan: &ServicePlan) -> Option<ReleaseId> {
+    plan.view.desired.as_ref()?.release.clone()
+}
+
+fn live(plan: &ServicePlan) -> Option<&SlotView> {
+    let live = plan.view.live.as_ref()?;
+    plan.view.slots.iter().find(|s| s.slot == *live)
+}
+
+/// The newest kept release of that version.
+fn named(version: &str, ledger: &Ledger) -> Result<ReleaseId, String> {
+    let known = ledger.good.iter().rev().chain(ledger.releases.keys());
+    let found = known.filter_map(|id| ledger.releases.get(id)).find(|r| r.version == version);
+    found.map(|r| r.id.clone()).ok_or_else(|| {
+        let kept: Vec<_> = ledger.releases.values().map(|r| r.version.as_str()).collect();
+        format!("no release called {version} is kept (kept: {})", kept.join(", "))
+    })
+}
+
+/// The last release that proved itself and is neither what serves nor what the manifest asks for.
+fn previous(current: Option<&ReleaseId>, away: &ReleaseId, ledger: &Ledger) -> Option<ReleaseId> {
+    let other = |id: &&ReleaseId| Some(*id) != current && *id != away && ledger.releases.contains_key(id);
+    ledger.good.iter().rev().find(other).cloned()
+}
+
+fn label(id: &ReleaseId, ledger: &Ledger) -> String {
+    ledger.releases.get(id).map_or_else(|| id.to_string(), |r| r.version.clone())
+}
+
+fn promote(plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, String> {
+    let release = asked_for(plan).ok_or("the manifest's release is unknown, so there is nothing to promote")?;
+    let sentence = format!("{} may take the traffic as soon as it is ready", label(&release, ledger));
+    ledger.person.promoted = Some(release);
+    Ok(sentence)
+}
+
+fn pause(ledger: &mut Ledger) -> String {
+    ledger.person.paused = true;
+    "no new deployments; what serves is still healed".to_owned()
+}
+
+fn resume(ledger: &mut Ledger) -> String {
+    ledger.person.paused = false;
+    "deployments go on".to_owned()
+}
+
+fn retry(ledger: &mut Ledger) -> String {
+    let freed = ledger.quarantine.len();
+    ledger.quarantine.clear();
+    ledger.failures.clear();
+    ledger.person.rollback = None;
+    ledger.person.down = false;
+    ledger.person.repair = true;
+    ledger.reload.iter_mut().for_each(|reload| reload.failed = false);
+    format!("everything is tried again ({freed} releases leave quarantine)")
+}
+
+fn restart(plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, String> {
+    let was_down = std::mem::take(&mut ledger.person.down);
+    let process: Option<Identity> =
+        plan.view.live.as_ref().and_then(|slot| ledger.slots.get(slot)).and_then(|record| record.process.clone());
+    match process {
+        Some(process) => {
+            let sentence = format!("process {} is replaced by the same release on another slot", process.pid);
+            ledger.person.restart = Some(process);
+            Ok(sentence)
+        }
+        None if was_down => Ok("the service comes up again".to_owned()),
+        None => Err("nothing of ours serves, so there is nothing to restart".to_owned()),
+    }
+}
+
+fn down(ledger: &mut Ledger) -> String {
+    ledger.person.down = true;
+    "the service is stopped and nothing is routed to it".to_owned()
 }

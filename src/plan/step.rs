@@ -20,6 +20,27 @@ pub struct Step {
     pub expect: String,
 }
 
+/// Traffic that a reload moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// From where.
+    pub from: SlotName,
+    /// To where.
+    pub to: SlotName,
+}
+
+/// What has become of a process that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It ended and nothing leads to it.
+    Gone,
+    /// It ended and the route leads to its slot: the record stays, so that it is known what served there.
+    GoneWhileServing,
+    /// It runs and is to be stopped.
+    Condemned,
+}
+
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -44,6 +65,8 @@ pub enum Act {
         port: Port,
         /// Which process.
         process: Identity,
+        /// The release that its environment names, for a process of ours that the ledger has lost.
+        release: Option<ReleaseId>,
         /// What shows that it is the application.
         evidence: String,
     },
@@ -55,11 +78,15 @@ pub enum Act {
         targets: Vec<Target>,
         /// Where it leads.
         live: SlotName,
+        /// The include goes back because a reload did not take effect.
+        put_back: bool,
     },
     /// Tell nginx to load the include.
     Reload {
         /// The generation of the include on disk.
         generation: u64,
+        /// From where to where the traffic moves by it; `None` when it moves nothing.
+        moves: Option<Move>,
     },
     /// Remove flags that change nothing.
     TidyFlags {
@@ -76,6 +103,8 @@ pub enum Act {
         release: ReleaseId,
         /// What people call it.
         version: String,
+        /// Whether the route leads there already: it serves as soon as it is ready.
+        serves: bool,
     },
     /// Move the traffic by flag.
     Cutover {
@@ -102,7 +131,7 @@ pub enum Act {
         /// Which processes.
         processes: Vec<Identity>,
     },
-    /// Remember that what was started or served here failed, and forget the process.
+    /// Remember that what was started or served here failed.
     RecordFailure {
         /// Where.
         slot: SlotName,
@@ -110,6 +139,8 @@ pub enum Act {
         release: ReleaseId,
         /// How.
         failure: FailureKind,
+        /// What has become of the process.
+        fate: Fate,
         /// One sentence.
         cause: String,
     },
@@ -129,6 +160,11 @@ pub enum Act {
     Settle {
         /// Which; `None` for an adopted process.
         release: Option<ReleaseId>,
+    },
+    /// Remember that nginx has loaded this text.
+    Prove {
+        /// Its generation.
+        generation: u64,
     },
     /// Remember under which health settings the live slot is ready.
     RecordHealth,
@@ -166,6 +202,7 @@ impl Act {
             Self::Forget { .. } => "forget",
             Self::Quarantine { .. } => "quarantine",
             Self::Settle { .. } => "settle",
+            Self::Prove { .. } => "prove",
             Self::RecordHealth => "record_health",
             Self::Finish { .. } => "finish",
             Self::Collect { .. } => "collect",
@@ -173,7 +210,22 @@ impl Act {
         }
     }
 
-    /// Whether anybody but slotd can notice it: a pass does at most one of these a service.
+    /// Whether a reviewer of a dry run wants to read it: what others can notice, and what changes slotd's mind.
+    pub fn is_worth_saying(&self) -> bool {
+        let silent = matches!(
+            self,
+            Self::Forget { .. } | Self::Settle { .. } | Self::Prove { .. } | Self::RecordHealth | Self::Finish { .. }
+        );
+        !silent
+    }
+
+    /// Whether what was observed before the step no longer holds after it: a pass does at most one of these a service.
+    pub fn outdates_the_look(&self) -> bool {
+        // An adopted process was seen as an occupant and has yet to be seen as the slot's own.
+        self.is_visible() || matches!(self, Self::Adopt { .. } | Self::Retire)
+    }
+
+    /// Whether anybody but slotd can notice it.
     pub fn is_visible(&self) -> bool {
         match self {
             Self::Install { .. }
@@ -190,6 +242,7 @@ impl Act {
             | Self::Forget { .. }
             | Self::Quarantine { .. }
             | Self::Settle { .. }
+            | Self::Prove { .. }
             | Self::RecordHealth
             | Self::Finish { .. }
             | Self::Collect { .. }
@@ -210,8 +263,15 @@ impl fmt::Display for Act {
                 write!(f, "write the include in its flag form, leading to {live}")
             }
             Self::WriteInclude { form: RouteForm::Static, live, .. } => write!(f, "write the include, leading to {live}"),
-            Self::Reload { generation } => {
+            Self::Reload { generation, moves: None } => {
                 write!(f, "reload nginx once (route {generation}; idle keep-alive connections may be closed)")
+            }
+            Self::Reload { generation, moves: Some(to) } => {
+                write!(
+                    f,
+                    "reload nginx once, which moves traffic to {} (route {generation}; idle keep-alive connections may be closed)",
+                    to.to
+                )
             }
             Self::TidyFlags { slots } => write!(f, "remove flags without effect: {}", list(slots)),
             Self::Start { slot, port, version, .. } => write!(f, "start {version} on {slot} (port {port})"),
@@ -228,6 +288,7 @@ impl fmt::Display for Act {
             Self::Forget { slot } => write!(f, "note that {slot} is empty"),
             Self::Quarantine { release, cause } => write!(f, "quarantine {release}: {cause}"),
             Self::Settle { .. } => write!(f, "note that the live release has proved itself"),
+            Self::Prove { generation } => write!(f, "note that nginx has loaded route {generation}"),
             Self::RecordHealth => write!(f, "note the health settings that the live slot meets"),
             Self::Finish { .. } => write!(f, "write the deployment into the history"),
             Self::Collect { releases, digests } => {

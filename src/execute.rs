@@ -1,0 +1,411 @@
+//! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
+
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::host::artifacts::ArtifactError;
+use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
+use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOrder};
+use crate::host::proxy::ProxyError;
+use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
+use crate::model::id::{Identity, SlotName};
+use crate::model::ledger::{Ledger, ResolvedJar};
+use crate::model::observed::{Observation, ObservedService};
+use crate::model::release::{Release, bind_address};
+use crate::model::route::{Include, RouteText};
+use crate::model::status::Reason;
+use crate::plan::record::{self, Prepared};
+use crate::plan::step::Act;
+
+/// A cutover that nginx has not confirmed after this long goes back. nginx looks at the flag per request, so the first answer
+/// afterwards is already the new one; the rest is for a machine that is out of breath.
+const PROOF: Duration = Duration::from_millis(500);
+
+/// Between two questions for the proof.
+const PROOF_LOOK: Duration = Duration::from_millis(10);
+
+/// Why a step was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The host is not any more as the plan saw it.
+    #[error("not done, because {expected} no longer holds: {found}")]
+    Moved {
+        /// What was expected.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// nginx did not confirm the cutover; it went back.
+    #[error("nginx did not confirm the cutover to {to} ({found}); traffic went back to {from}")]
+    Unproven {
+        /// Where traffic should have gone.
+        to: SlotName,
+        /// Where it goes again.
+        from: SlotName,
+        /// What nginx said.
+        found: String,
+    },
+    /// The artifact cannot be taken.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The process could not be started or signalled.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The route could not be changed.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// Our memory could not be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl ExecuteError {
+    /// The hold that this amounts to, where the world can end it; `None`: it is nobody's decision, or the next pass simply goes on.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Proxy(ProxyError::Refused { .. }) => Some(Reason::ConfigBroken),
+            Self::Proxy(ProxyError::Command { .. }) => Some(Reason::ReloadNotApplied),
+            Self::Proxy(ProxyError::Io { .. } | ProxyError::Changed { .. }) => Some(Reason::RouteFailed),
+            Self::Proxy(ProxyError::MasterGone { .. }) => Some(Reason::ProxyUnverified),
+            Self::Unproven { .. } => Some(Reason::RouteUnproven),
+            Self::Artifact(ArtifactError::Missing { .. }) => Some(Reason::ArtifactMissing),
+            Self::Artifact(
+                ArtifactError::Growing { .. }
+                | ArtifactError::NotAJar { .. }
+                | ArtifactError::NotAnEnvFile { .. }
+                | ArtifactError::Digest { .. },
+            ) => Some(Reason::ArtifactUnfit),
+            Self::Moved { .. } | Self::Artifact(ArtifactError::Io { .. }) | Self::Process(_) | Self::Ledger(_) => None,
+        }
+    }
+}
+
+/// One service, as the plan saw it.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// By which it was planned.
+    pub spec: &'a ServiceSpec,
+    /// What was seen.
+    pub seen: &'a ObservedService,
+    /// The slot that serves.
+    pub live: Option<SlotName>,
+}
+
+/// Carries out one step; gives the ledger as it is afterwards.
+///
+/// # Errors
+/// Whatever kept the step from being done or proven; the next pass observes anew and plans from what is true.
+#[tracing::instrument(name = "step", skip_all, fields(service = %scene.spec.name, kind = act.kind()))]
+pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<Ledger, ExecuteError> {
+    let with = prepare(host, scene, act);
+    still_so(host, scene, act).await?;
+    let mut ledger = scene.seen.ledger.clone();
+    record::before(&mut ledger, act, &with);
+    if ledger != scene.seen.ledger {
+        host.commit(&scene.spec.name, &ledger)?;
+    }
+    let started = carry_out(host, scene, act, &ledger, &with).await?;
+    let before = ledger.clone();
+    let done = Prepared { now: host.now(), ..with };
+    record::after(&mut ledger, act, &done, started.as_ref());
+    if *act == Act::Retire {
+        host.retire(&scene.spec.name)?;
+    } else if ledger != before {
+        host.commit(&scene.spec.name, &ledger)?;
+    }
+    write_history(host, scene, act, &before, &ledger, &done)?;
+    Ok(ledger)
+}
+
+fn prepare<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Prepared {
+    let nginx = scene.seen.route.nginx.known();
+    let workers = nginx.map_or(&[][..], |n| &n.workers);
+    let log = match act {
+        Act::Start { slot, .. } => host.next_log(&scene.spec.name, slot),
+        _other => std::path::PathBuf::new(),
+    };
+    let on_disk = match scene.seen.route.include.known() {
+        Some(Include::Ours(text)) => text.generation,
+        Some(Include::Plain(_) | Include::Elsewhere { .. } | Include::Edited { .. }) | None => 0,
+    };
+    Prepared {
+        now: host.now(),
+        random: host.random(),
+        log,
+        workers: workers.iter().filter(|w| w.accepting).map(|w| (w.pid, w.start)).collect(),
+        jar: resolved(scene),
+        live: scene.live.clone(),
+        generation: on_disk.max(scene.seen.route.loaded.known().map_or(0, |l| l.generation)),
+        spec: scene.spec.clone(),
+    }
+}
+
+fn resolved(scene: &Scene<'_>) -> Option<ResolvedJar> {
+    let (jar, fact) = (&scene.spec.jar, scene.seen.jar.known()?);
+    let (version, path, sha256) = (jar.version.clone(), jar.path.clone(), jar.sha256.clone());
+    Some(ResolvedJar { version, path, sha256, digest: fact.digest.clone(), stamp: fact.stamp })
+}
+
+/// The facts that the step rests on, read once more just before the act.
+async fn still_so<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<(), ExecuteError> {
+    match act {
+        Act::WriteInclude { .. } => {
+            let include = host.include(scene.spec);
+            same("the include as it was seen", include == scene.seen.route.include, || format!("{include:?}"))
+        }
+        Act::Reload { generation, .. } => {
+            let include = host.include(scene.spec);
+            let ours = matches!(&include, Observation::Known(Include::Ours(text)) if text.generation == *generation);
+            same("the include that is to be loaded", ours, || format!("{include:?}"))
+        }
+        Act::Cutover { .. } | Act::Stop { .. } => {
+            let (include, flags) = (host.include(scene.spec), host.flags(scene.spec));
+            let unmoved = include == scene.seen.route.include && flags == scene.seen.route.flags;
+            same("the route as it was seen", unmoved, || format!("{include:?}, flags {flags:?}"))
+        }
+        Act::Start { port, .. } => {
+            let bind = bind_address(&scene.spec.launch);
+            let question = PortQuestion { port: *port, bind, own: Vec::new(), cookies: Vec::new(), application: None };
+            let fact = host.port(&question);
+            same("a free port", fact.known().is_some_and(|f| f.occupants.is_empty()), || format!("{fact:?}"))
+        }
+        Act::Install { .. }
+        | Act::Relabel { .. }
+        | Act::Adopt { .. }
+        | Act::TidyFlags { .. }
+        | Act::Kill { .. }
+        | Act::RecordFailure { .. }
+        | Act::Forget { .. }
+        | Act::Quarantine { .. }
+        | Act::Settle { .. }
+        | Act::Prove { .. }
+        | Act::RecordHealth
+        | Act::Finish { .. }
+        | Act::Collect { .. }
+        | Act::Retire => Ok(()),
+    }
+}
+
+fn same(expected: &'static str, holds: bool, found: impl FnOnce() -> String) -> Result<(), ExecuteError> {
+    if holds { Ok(()) } else { Err(ExecuteError::Moved { expected, found: found() }) }
+}
+
+/// The act itself; gives the process that it started.
+async fn carry_out<H: Host>(
+    host: &H,
+    scene: &Scene<'_>,
+    act: &Act,
+    ledger: &Ledger,
+    with: &Prepared,
+) -> Result<Option<Identity>, ExecuteError> {
+    let (spec, nginx) = (scene.spec, scene.seen.route.nginx.known());
+    match act {
+        Act::Install { release } => install(host, spec, release)?,
+        Act::WriteInclude { live, .. } => write(host, scene, ledger, live)?,
+        Act::Reload { .. } => {
+            let Some(nginx) = nginx else { return Err(moved("a running nginx", "none runs")) };
+            host.reload(&spec.proxy, nginx)?;
+        }
+        Act::TidyFlags { slots } => slots.iter().try_for_each(|slot| host.cut(&spec.proxy, Some(slot), None))?,
+        Act::Start { slot, .. } => return start(host, scene, ledger, slot, with).map(Some),
+        Act::Cutover { from, to, .. } => cut_over(host, scene, from, to).await?,
+        Act::Stop { process, .. } => signal_family(host, process, &[], Signal::Term)?,
+        Act::Kill { processes, .. } => {
+            let Some((first, rest)) = processes.split_first() else { return Ok(None) };
+            signal_family(host, first, rest, Signal::Kill)?;
+        }
+        Act::Collect { digests, .. } => {
+            digests.iter().try_for_each(|digest| host.discard(digest))?;
+            host.trim_logs(&spec.name)?;
+        }
+        Act::Relabel { .. }
+        | Act::Adopt { .. }
+        | Act::RecordFailure { .. }
+        | Act::Forget { .. }
+        | Act::Quarantine { .. }
+        | Act::Settle { .. }
+        | Act::Prove { .. }
+        | Act::RecordHealth
+        | Act::Finish { .. }
+        | Act::Retire => {}
+    }
+    Ok(None)
+}
+
+fn moved(expected: &'static str, found: &str) -> ExecuteError {
+    ExecuteError::Moved { expected, found: found.to_owned() }
+}
+
+fn install<H: Host>(host: &H, spec: &ServiceSpec, release: &Release) -> Result<(), ArtifactError> {
+    if !host.stored(&release.digest) {
+        host.install(&spec.jar.path, &release.digest)?;
+    }
+    match (&release.env_file, &spec.launch.env_file) {
+        (Some(digest), Some(path)) if !host.stored(digest) => host.install(path, digest),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
+/// A text that a person wrote is kept before it is overwritten.
+fn write<H: Host>(host: &H, scene: &Scene<'_>, ledger: &Ledger, live: &SlotName) -> Result<(), ExecuteError> {
+    if let Some(Include::Edited { text }) = scene.seen.route.include.known() {
+        host.keep_edited(scene.spec, text)?;
+    }
+    let Some(text) = &ledger.route else { return Err(moved("a route in the ledger", "there is none")) };
+    Ok(host.write(scene.spec, text, live, scene.seen.route.nginx.known())?)
+}
+
+fn start<H: Host>(
+    host: &H,
+    scene: &Scene<'_>,
+    ledger: &Ledger,
+    slot: &SlotName,
+    with: &Prepared,
+) -> Result<Identity, ExecuteError> {
+    let record = ledger.slots.get(slot);
+    let release = record.and_then(|r| r.release.as_ref()).and_then(|id| ledger.releases.get(id));
+    let (Some(record), Some(release)) = (record, release) else {
+        return Err(moved("a known release", "the ledger does not have it"));
+    };
+    let order = StartOrder {
+        service: scene.spec.name.clone(),
+        slot: slot.clone(),
+        release: release.id.clone(),
+        cookie: with.random.clone(),
+        port: record.port,
+        digest: release.digest.clone(),
+        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
+        env_file: release.env_file.clone(),
+        log: with.log.clone(),
+    };
+    Ok(host.start(&order)?)
+}
+
+/// Fills the placeholders of every string in.
+fn filled(launch: &LaunchSpec, spec: &ServiceSpec, slot: &SlotName, port: crate::model::id::Port, version: &str) -> LaunchSpec {
+    let one = |text: &String| fill(text, &spec.name, slot, port, version);
+    let all = |list: &[String]| list.iter().map(one).collect();
+    LaunchSpec {
+        java: one(&launch.java),
+        jvm_args: all(&launch.jvm_args),
+        args: all(&launch.args),
+        profiles: all(&launch.profiles),
+        config_locations: all(&launch.config_locations),
+        env: launch.env.iter().map(|(key, value)| (key.clone(), one(value))).collect(),
+        ..launch.clone()
+    }
+}
+
+/// One system call, then the proof in band; what cannot be proven goes back.
+async fn cut_over<H: Host>(host: &H, scene: &Scene<'_>, from: &SlotName, to: &SlotName) -> Result<(), ExecuteError> {
+    let Some(Include::Ours(text)) = scene.seen.route.include.known() else {
+        return Err(moved("an include of ours", "it is not"));
+    };
+    let flag = |slot: &SlotName| text.targets.first().filter(|t| t.slot == *slot).is_none().then(|| slot.clone());
+    let (leaving, entering) = (flag(from), flag(to));
+    host.cut(&scene.spec.proxy, leaving.as_ref(), entering.as_ref())?;
+    if scene.seen.route.nginx.known().is_none() {
+        return Ok(());
+    }
+    match proof(host, scene.spec, text, to).await {
+        Ok(()) => Ok(()),
+        Err(found) => {
+            host.cut(&scene.spec.proxy, entering.as_ref(), leaving.as_ref())?;
+            Err(ExecuteError::Unproven { to: to.clone(), from: from.clone(), found })
+        }
+    }
+}
+
+/// nginx itself says, in every server that uses the variable, that it goes to `to`.
+async fn proof<H: Host>(host: &H, spec: &ServiceSpec, text: &RouteText, to: &SlotName) -> Result<(), String> {
+    let began = host.now().at;
+    loop {
+        let said = match host.loaded(spec, text).await {
+            Observation::Known(loaded) if loaded.slot == *to => return Ok(()),
+            Observation::Known(loaded) => format!("it says {}", loaded.slot),
+            Observation::Unknown(why) => why,
+            Observation::Absent => "it says nothing".to_owned(),
+        };
+        if host.now().at.since(began) >= PROOF {
+            return Err(said);
+        }
+        host.wait(&[], PROOF_LOOK).await;
+    }
+}
+
+/// Signals a slot's process and every descendant that carries its cookie: a wrapper script does not pass TERM on.
+fn signal_family<H: Host>(host: &H, process: &Identity, known: &[Identity], signal: Signal) -> Result<(), ProcessError> {
+    let bearers = host.bearers();
+    let related = |b: &&Bearer| process.cookie.is_some() && b.found.identity.cookie == process.cookie;
+    let found = bearers.known().map_or(&[][..], Vec::as_slice).iter().filter(related).map(|b| &b.found.identity);
+    let mut family: Vec<&Identity> = known.iter().chain(found).filter(|identity| *identity != process).collect();
+    family.dedup();
+    for child in family {
+        gone_is_fine(host.signal(child, signal))?;
+    }
+    gone_is_fine(host.signal(process, signal))
+}
+
+fn gone_is_fine(result: Result<(), ProcessError>) -> Result<(), ProcessError> {
+    match result {
+        Err(ProcessError::Gone { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+/// A line for what came to its end by this step.
+fn write_history<H: Host>(
+    host: &H,
+    scene: &Scene<'_>,
+    act: &Act,
+    before: &Ledger,
+    after: &Ledger,
+    with: &Prepared,
+) -> Result<(), LedgerError> {
+    let ended = before.deployment.as_ref().filter(|d| after.deployment.as_ref().is_none_or(|now| now.release != d.release));
+    let (outcome, why) = match act {
+        Act::Finish { .. } => (Outcome::Deployed, None),
+        Act::Quarantine { cause, .. } if ended.is_some() => (Outcome::Quarantined, Some(cause.clone())),
+        Act::Quarantine { release, cause } => {
+            let version = before.releases.get(release).map_or_else(|| release.to_string(), |r| r.version.clone());
+            let line = plain(&version, release.as_str(), "", Outcome::Reverted, cause.clone(), with);
+            return host.append(&scene.spec.name, &line);
+        }
+        Act::Stop { slot, cut, .. } if *cut > 0 => {
+            let record = before.slots.get(slot);
+            let version = record.map_or("unknown", |r| r.version.as_str());
+            let why = format!("the drain deadline cut {cut} open connections");
+            return host.append(&scene.spec.name, &plain(version, "", slot.as_str(), Outcome::NotClean, why, with));
+        }
+        _other => (Outcome::Superseded, None),
+    };
+    let Some(ended) = ended else { return Ok(()) };
+    let phases = ended.phases.windows(2).map(|pair| {
+        let (name, at) = &pair[1];
+        (name.clone(), u64::try_from(at.since(pair[0].1).as_millis()).unwrap_or(u64::MAX))
+    });
+    let line = HistoryLine {
+        began: ended.began,
+        ended: with.now.wall,
+        version: ended.version.clone(),
+        release: ended.release.to_string(),
+        slot: ended.slot.as_ref().map_or_else(String::new, ToString::to_string),
+        outcome,
+        phases: phases.collect(),
+        why,
+    };
+    host.append(&scene.spec.name, &line)
+}
+
+fn plain(version: &str, release: &str, slot: &str, outcome: Outcome, why: String, with: &Prepared) -> HistoryLine {
+    HistoryLine {
+        began: with.now.wall,
+        ended: with.now.wall,
+        version: version.to_owned(),
+        release: release.to_owned(),
+        slot: slot.to_owned(),
+        outcome,
+        phases: Vec::new(),
+        why: Some(why),
+    }
+}

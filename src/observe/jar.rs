@@ -1,0 +1,71 @@
+//! The jar and the env file that the manifest names.
+
+use crate::host::Host;
+use crate::host::artifacts::ArtifactError;
+use crate::model::desired::{JarSpec, ServiceSpec};
+use crate::model::id::Digest;
+use crate::model::ledger::{JarStamp, Ledger, ResolvedJar};
+use crate::model::observed::{JarFact, Observation};
+use crate::observe::watch::ServiceWatch;
+
+/// What the manifest's jar resolves to: once for a (version, path, sha256), and from then on whatever lies there later.
+pub(super) fn jar<H: Host>(host: &H, spec: &ServiceSpec, ledger: &Ledger, watch: &mut ServiceWatch) -> Observation<JarFact> {
+    let here = now_there(host, &spec.jar, ledger, watch);
+    match resolved(&spec.jar, ledger).filter(|jar| host.stored(&jar.digest)) {
+        Some(known) => Observation::Known(JarFact {
+            digest: known.digest.clone(),
+            stamp: known.stamp,
+            changed: here.known().map(|(digest, _)| digest.clone()).filter(|digest| *digest != known.digest),
+        }),
+        None => fresh(&spec.jar, here),
+    }
+}
+
+fn resolved<'a>(jar: &JarSpec, ledger: &'a Ledger) -> Option<&'a ResolvedJar> {
+    ledger.jars.iter().find(|r| r.version == jar.version && r.path == jar.path && r.sha256 == jar.sha256)
+}
+
+fn fresh(jar: &JarSpec, here: Observation<(Digest, JarStamp)>) -> Observation<JarFact> {
+    match here {
+        Observation::Known((found, stamp)) => match &jar.sha256 {
+            Some(expected) if *expected != found => {
+                let error = ArtifactError::Digest { path: jar.path.clone(), expected: expected.clone(), found };
+                Observation::Unknown(error.to_string())
+            }
+            Some(_) | None => Observation::Known(JarFact { digest: found, stamp, changed: None }),
+        },
+        Observation::Absent => Observation::Absent,
+        Observation::Unknown(why) => Observation::Unknown(why),
+    }
+}
+
+/// The digest of what lies at the path now, computed only when its inode says something new.
+fn now_there<H: Host>(host: &H, jar: &JarSpec, ledger: &Ledger, watch: &mut ServiceWatch) -> Observation<(Digest, JarStamp)> {
+    let stamp = match host.stamp(&jar.path) {
+        Observation::Known(stamp) => stamp,
+        Observation::Absent => return Observation::Absent,
+        Observation::Unknown(why) => return Observation::Unknown(why),
+    };
+    let recorded = ledger.jars.iter().find(|r| r.path == jar.path && r.stamp == stamp).map(|r| r.digest.clone());
+    if let Some(digest) = recorded.or_else(|| watch.digest(&jar.path, &stamp)) {
+        return Observation::Known((digest, stamp));
+    }
+    match host.digest(&jar.path) {
+        Ok((digest, stamp)) => {
+            watch.digested(jar.path.clone(), stamp, digest.clone());
+            Observation::Known((digest, stamp))
+        }
+        Err(ArtifactError::Missing { .. }) => Observation::Absent,
+        Err(error) => Observation::Unknown(error.to_string()),
+    }
+}
+
+/// The content of `launch.env_file`.
+pub(super) fn env_file<H: Host>(host: &H, spec: &ServiceSpec) -> Observation<Digest> {
+    let Some(path) = &spec.launch.env_file else { return Observation::Absent };
+    match host.env_file(path) {
+        Ok(digest) => Observation::Known(digest),
+        Err(ArtifactError::Missing { .. }) => Observation::Absent,
+        Err(error) => Observation::Unknown(error.to_string()),
+    }
+}

@@ -1,0 +1,79 @@
+//! Reads the host into an observed state; what cannot be read becomes `Unknown`, never an error. Decides nothing.
+
+mod jar;
+mod route;
+mod slots;
+pub mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+
+use crate::host::Host;
+use crate::host::ledgers::LedgerError;
+use crate::model::desired::{DesiredState, ServiceSpec};
+use crate::model::id::{Digest, ServiceName};
+use crate::model::ledger::Ledger;
+use crate::model::observed::{ObservedService, ObservedState};
+use crate::observe::watch::{ServiceWatch, Watch};
+
+/// Observes the services of the manifest and those that only a ledger knows, or of these only the named ones, side by side.
+///
+/// # Errors
+/// When our own memory cannot be read: without it no process can be told from a stranger's.
+pub async fn observe<H: Host>(
+    host: &H,
+    desired: &DesiredState,
+    only: Option<&BTreeSet<ServiceName>>,
+    watch: &mut Watch,
+) -> Result<ObservedState, LedgerError> {
+    let mut looks = Vec::new();
+    for name in names(host, desired, only)? {
+        let ledger = host.load(&name)?;
+        let Some(spec) = desired.services.get(&name).cloned().or_else(|| ledger.accepted.clone()) else { continue };
+        looks.push((name.clone(), spec, ledger, watch.take(&name)));
+    }
+    let seen = join_all(looks.into_iter().map(|(name, spec, ledger, memory)| async move {
+        let (service, memory) = one(host, &spec, ledger, memory).await;
+        (name, service, memory)
+    }));
+    let mut services = BTreeMap::new();
+    for (name, service, memory) in seen.await {
+        watch.put(name.clone(), memory);
+        services.insert(name, service);
+    }
+    Ok(ObservedState { now: host.now(), memory: host.memory(), services })
+}
+
+/// The services to look at, each once.
+fn names<H: Host>(
+    host: &H,
+    desired: &DesiredState,
+    only: Option<&BTreeSet<ServiceName>>,
+) -> Result<BTreeSet<ServiceName>, LedgerError> {
+    let mut names: BTreeSet<_> = desired.services.keys().cloned().collect();
+    names.extend(host.names()?);
+    names.retain(|name| only.is_none_or(|only| only.contains(name)));
+    Ok(names)
+}
+
+async fn one<H: Host>(host: &H, spec: &ServiceSpec, ledger: Ledger, mut watch: ServiceWatch) -> (ObservedService, ServiceWatch) {
+    let (jar, env_file) = (jar::jar(host, spec, &ledger, &mut watch), jar::env_file(host, spec));
+    let stored = stored(host, &ledger, jar.known().map(|j| &j.digest), env_file.known());
+    let files = route::files(host, spec);
+    let places = slots::places(spec, &ledger, &files.include);
+    let (slots, answers) = tokio::join!(
+        slots::slots(host, spec, &ledger, &places, &mut watch),
+        route::answers(host, spec, &files, ledger.route.as_ref()),
+    );
+    let route = route::put_together(host, spec, files, answers);
+    let launch_fault = host.launch_fault(&spec.launch);
+    (ObservedService { ledger, jar, env_file, stored, launch_fault, slots, route }, watch)
+}
+
+/// Which of the digests that matter lie in the store.
+fn stored<H: Host>(host: &H, ledger: &Ledger, jar: Option<&Digest>, env_file: Option<&Digest>) -> BTreeSet<Digest> {
+    let known = ledger.releases.values().flat_map(|r| std::iter::once(&r.digest).chain(&r.env_file));
+    let all: BTreeSet<_> = known.chain(jar).chain(env_file).collect();
+    all.into_iter().filter(|digest| host.stored(digest)).cloned().collect()
+}

@@ -1,0 +1,207 @@
+//! The slots: whose process runs there, who holds the port, what it answers, what is open towards it.
+
+use std::collections::BTreeMap;
+
+use crate::host::Host;
+use crate::host::probes::Question;
+use crate::host::processes::{Application, Bearer, Found, PortFact, PortQuestion};
+use crate::model::desired::{ServiceSpec, fill};
+use crate::model::id::{Identity, Port, SlotName};
+use crate::model::ledger::{Ledger, SlotRecord};
+use crate::model::observed::{Answer, Exit, Observation, ObservedProcess, ObservedSlot, Occupant, Probe, Traffic};
+use crate::model::release::bind_address;
+use crate::model::route::Include;
+use crate::observe::watch::ServiceWatch;
+
+/// Every place that matters, with the port to look at: of its record, else of the manifest, else of the include.
+pub(super) fn places(spec: &ServiceSpec, ledger: &Ledger, include: &Observation<Include>) -> BTreeMap<SlotName, Port> {
+    let mut places = BTreeMap::new();
+    let led_to = match include.known() {
+        Some(Include::Plain(target)) => vec![target.clone()],
+        Some(Include::Ours(text)) => text.targets.clone(),
+        Some(Include::Elsewhere { .. } | Include::Edited { .. }) | None => Vec::new(),
+    };
+    places.extend(led_to.into_iter().map(|t| (t.slot, t.port)));
+    places.extend(spec.slots.iter().map(|s| (s.name.clone(), s.port)));
+    places.extend(ledger.slots.iter().filter(|(_, r)| r.process.is_some()).map(|(name, r)| (name.clone(), r.port)));
+    places
+}
+
+/// Looks at all of them.
+pub(super) async fn slots<H: Host>(
+    host: &H,
+    spec: &ServiceSpec,
+    ledger: &Ledger,
+    places: &BTreeMap<SlotName, Port>,
+    watch: &mut ServiceWatch,
+) -> BTreeMap<SlotName, ObservedSlot> {
+    let mut table = Table { bearers: None };
+    if !watch.searched {
+        table.search(host);
+        watch.searched = true;
+    }
+    let mut seen = BTreeMap::new();
+    for (name, port) in places {
+        let look = Look { spec, name, port: *port, record: ledger.slots.get(name) };
+        seen.insert(name.clone(), look.slot(host, ledger, &mut table, watch).await);
+    }
+    seen
+}
+
+/// The process table, searched for our cookies at most once a pass, and only when something asks for it.
+struct Table {
+    bearers: Option<Observation<Vec<Bearer>>>,
+}
+
+impl Table {
+    fn search<H: Host>(&mut self, host: &H) -> &Observation<Vec<Bearer>> {
+        self.bearers.get_or_insert_with(|| host.bearers())
+    }
+
+    /// What an earlier search found, if there was one.
+    fn known(&self) -> &[Bearer] {
+        self.bearers.as_ref().and_then(Observation::known).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// One place that is being looked at.
+struct Look<'a> {
+    spec: &'a ServiceSpec,
+    name: &'a SlotName,
+    port: Port,
+    record: Option<&'a SlotRecord>,
+}
+
+impl Look<'_> {
+    async fn slot<H: Host>(&self, host: &H, ledger: &Ledger, table: &mut Table, watch: &mut ServiceWatch) -> ObservedSlot {
+        let found = self.process(host, table);
+        let exit = self.exit(host, &found);
+        let (process, occupants) = self.port(host, found, table);
+        let probe = self.probe(host, process.known(), watch).await;
+        let traffic = self.traffic(host, ledger, process.known(), watch);
+        ObservedSlot { port: self.port, process, exit, occupants, probe, traffic }
+    }
+
+    /// The recorded process if it still is that one, else whoever carries this slot's cookie.
+    fn process<H: Host>(&self, host: &H, table: &mut Table) -> Observation<Found> {
+        let recorded = self.record.and_then(|r| r.process.as_ref());
+        if let Some(identity) = recorded {
+            let found = host.find(identity);
+            if !found.is_absent() {
+                return found;
+            }
+        }
+        let started_by_us = self.record.is_some_and(|r| r.cookie.is_some());
+        if started_by_us && let Observation::Unknown(why) = table.search(host) {
+            return Observation::Unknown(why.clone());
+        }
+        let mine: Vec<_> = table.known().iter().filter(|b| self.is_mine(b)).collect();
+        let eldest = mine.iter().find(|b| !mine.iter().any(|other| other.found.identity.pid == b.parent));
+        eldest.map_or(Observation::Absent, |b| Observation::Known(b.found.clone()))
+    }
+
+    fn is_mine(&self, bearer: &Bearer) -> bool {
+        let recorded = self.record.and_then(|r| r.cookie.as_ref());
+        let named = bearer.service == self.spec.name && bearer.slot == *self.name;
+        named || (recorded.is_some() && recorded == bearer.found.identity.cookie.as_ref())
+    }
+
+    /// Why the recorded process is gone.
+    fn exit<H: Host>(&self, host: &H, found: &Observation<Found>) -> Observation<Exit> {
+        match self.record {
+            Some(record) if record.process.is_some() && record.cookie.is_some() && found.is_absent() => {
+                Observation::Known(host.exit(&record.log))
+            }
+            Some(_) | None => Observation::Absent,
+        }
+    }
+
+    /// Who holds the port; the process table is searched for the slot's family only when somebody else seems to hold it.
+    fn port<H: Host>(
+        &self,
+        host: &H,
+        found: Observation<Found>,
+        table: &mut Table,
+    ) -> (Observation<ObservedProcess>, Observation<Vec<Occupant>>) {
+        let own: Vec<Identity> = found.known().iter().map(|f| f.identity.clone()).collect();
+        let mut fact = host.port(&self.question(own.clone()));
+        let mut family = Vec::new();
+        let foreign = fact.known().is_some_and(|f| !f.own && !f.occupants.is_empty());
+        if foreign && !own.is_empty() {
+            table.search(host);
+            family = self.family(&own, table);
+            fact = host.port(&self.question(own.iter().chain(&family).cloned().collect()));
+        }
+        let release = found.known().and_then(|f| self.named_release(f, table));
+        let listens = fact.clone().map(|f| f.own);
+        let process =
+            found.map(|f| ObservedProcess { identity: f.identity, release, family, listens, resident: f.resident, age: f.age });
+        (process, fact.map(|f: PortFact| f.occupants))
+    }
+
+    fn family(&self, own: &[Identity], table: &Table) -> Vec<Identity> {
+        let cookie = own.first().and_then(|i| i.cookie.as_ref());
+        let related = |b: &&Bearer| cookie.is_some() && b.found.identity.cookie.as_ref() == cookie;
+        table.known().iter().filter(related).map(|b| b.found.identity.clone()).filter(|i| !own.contains(i)).collect()
+    }
+
+    fn named_release(&self, found: &Found, table: &Table) -> Option<crate::model::id::ReleaseId> {
+        let bearer = table.known().iter().find(|b| b.found.identity == found.identity);
+        bearer.map(|b| b.release.clone()).or_else(|| self.record.and_then(|r| r.release.clone()))
+    }
+
+    fn question(&self, own: Vec<Identity>) -> PortQuestion {
+        PortQuestion {
+            port: self.port,
+            bind: bind_address(&self.spec.launch),
+            own,
+            cookies: self.record.and_then(|r| r.cookie.clone()).into_iter().collect(),
+            application: Some(Application { jar: self.spec.jar.path.clone(), user: self.spec.launch.user.clone() }),
+        }
+    }
+
+    /// Asks the slot itself, if the socket there is its own.
+    async fn probe<H: Host>(&self, host: &H, process: Option<&ObservedProcess>, watch: &mut ServiceWatch) -> Observation<Probe> {
+        let Some(process) = process else { return Observation::Absent };
+        let answer = match &process.listens {
+            Observation::Known(true) => host.ask(&self.health()).await,
+            Observation::Known(false) | Observation::Absent => {
+                Answer::None { why: format!("it does not listen on port {} yet", self.port) }
+            }
+            Observation::Unknown(why) => return Observation::Unknown(why.clone()),
+        };
+        let interval = self.spec.health.interval;
+        Observation::Known(watch.answered(self.name, &process.identity, answer, host.now().at, interval))
+    }
+
+    /// A place that no manifest names cannot be expected to answer with its name.
+    fn health(&self) -> Question {
+        let health = &self.spec.health;
+        let version = self.record.map_or("", |r| r.version.as_str());
+        let expect = health.expect.as_ref().filter(|_| !self.name.is_unnamed());
+        Question {
+            scheme: health.scheme,
+            host: self.spec.proxy.upstream_host.clone(),
+            port: health.ports.get(self.name).copied().unwrap_or(self.port),
+            path: health.path.clone(),
+            status: health.status,
+            expect: expect.map(|text| fill(text, &self.spec.name, self.name, self.port, version)),
+            timeout: health.timeout,
+        }
+    }
+
+    /// Counted only where a drain may have to be judged: on the slot that the last cutover left.
+    fn traffic<H: Host>(
+        &self,
+        host: &H,
+        ledger: &Ledger,
+        process: Option<&ObservedProcess>,
+        watch: &mut ServiceWatch,
+    ) -> Observation<Traffic> {
+        let left = ledger.cutover.as_ref().is_some_and(|c| c.from.as_ref() == Some(self.name));
+        if !left || process.is_none() {
+            return Observation::Absent;
+        }
+        host.open(self.port).map(|open| watch.counted(self.name, open, host.now().at))
+    }
+}

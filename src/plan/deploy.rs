@@ -1,0 +1,304 @@
+//! Bringing the target release to the traffic: install, start on an idle slot, wait, cut over.
+
+use std::time::Duration;
+
+use crate::model::desired::Promote;
+use crate::model::id::{ReleaseId, SlotName};
+use crate::model::ledger::FailureKind;
+use crate::model::observed::{Observation, Occupant, Owner};
+use crate::model::release::Release;
+use crate::model::route::RouteForm;
+use crate::model::status::{HoldKind, Reason};
+use crate::model::wake::Wake;
+use crate::plan::facts::Case;
+use crate::plan::heal;
+use crate::plan::hold::Hold;
+use crate::plan::lead;
+use crate::plan::pace;
+use crate::plan::ruling::{Ruling, hold};
+use crate::plan::safety;
+use crate::plan::step::{Act, Fate};
+
+/// Whether the release serves, from a process that may go on, where the manifest wants it.
+pub(super) fn serves(case: &Case<'_>, release: &Release) -> bool {
+    case.live().is_some_and(|live| {
+        case.process(live).is_some()
+            && case.is_fit(live)
+            && case.release(live) == Some(&release.id)
+            && case.is_in_place(live)
+            && !is_to_be_replaced(case)
+    })
+}
+
+/// A person asked for the same release on the other slot.
+fn is_to_be_replaced(case: &Case<'_>) -> bool {
+    let order = case.ledger().person.restart.as_ref();
+    order.is_some() && order == case.live_identity()
+}
+
+/// The next thing to do so that the release serves and the route says so. Clear: it does.
+pub(super) fn deploy(case: &Case<'_>, release: &Release) -> Ruling {
+    if serves(case, release) {
+        return case.live().map_or_else(Ruling::clear, |live| lead::lead(case, live));
+    }
+    if let Some(hold) = lead::untouchable(case) {
+        return Ruling::block(hold);
+    }
+    match candidate(case, &release.id) {
+        Some(slot) if case.is_ready(slot) => gate(case, slot, release).then(|| lead::lead(case, slot)),
+        Some(slot) => wait(case, slot, release),
+        None => prepare(case, release),
+    }
+}
+
+/// An idle slot that runs the release: one that is ready before one that is not.
+fn candidate<'a>(case: &Case<'a>, release: &ReleaseId) -> Option<&'a SlotName> {
+    let usable = |slot: &&SlotName| {
+        case.live() != Some(slot)
+            && case.process(slot).is_some()
+            && case.release(slot) == Some(release)
+            && case.is_in_place(slot)
+            && !case.is_stopping(slot)
+            && case.record(slot).is_some_and(|r| r.condemned.is_none())
+    };
+    let all: Vec<_> = case.places().into_iter().filter(usable).collect();
+    all.iter().find(|slot| case.is_ready(slot)).or_else(|| all.first()).copied()
+}
+
+/// `promote: manual` holds a ready candidate while something else serves.
+fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
+    let ledger = case.ledger();
+    let back = ledger.person.rollback.as_ref().is_some_and(|r| r.to == release.id);
+    let promoted = ledger.person.promoted.as_ref() == Some(&release.id);
+    let served = case.live().is_some_and(|live| case.is_fit(live));
+    if case.spec.slot_policy.promote == Promote::Auto || back || promoted || !served {
+        return Ruling::clear();
+    }
+    Ruling::block(hold(
+        Reason::AwaitingPromotion,
+        format!("{} is ready on {slot}", release.version),
+        format!("`slotd promote {}`", case.spec.name),
+        pace::PERSON,
+    ))
+}
+
+/// A candidate that is not ready: until its deadline it is waited for, then it has failed.
+fn wait(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
+    let age = case.record(slot).and_then(|r| case.since(&r.boot, r.since)).unwrap_or_default();
+    let answers = case.answers(slot);
+    if age < case.spec.health.deadline || (answers && case.record(slot).is_some_and(|r| r.served)) {
+        return Ruling::block(heal::starting(case, slot, age));
+    }
+    let cause = format!("not ready {} s after its start: {}", case.spec.health.deadline.as_secs(), heal::said(case, slot));
+    let act = Act::RecordFailure {
+        slot: slot.clone(),
+        release: release.id.clone(),
+        failure: FailureKind::Start,
+        fate: Fate::Condemned,
+        cause,
+    };
+    Ruling::act(act, "the deadline has passed", format!("{slot} is to be stopped"))
+}
+
+/// Nothing runs the release yet.
+fn prepare(case: &Case<'_>, release: &Release) -> Ruling {
+    install(case, release)
+        .then(|| launchable(case))
+        .then(|| route_first(case))
+        .then(|| attempts(case, release))
+        .then(|| place(case, release))
+}
+
+fn install(case: &Case<'_>, release: &Release) -> Ruling {
+    let stored = |digest| case.seen.stored.contains(digest);
+    let known = case.ledger().releases.contains_key(&release.id);
+    if known && stored(&release.digest) && release.env_file.as_ref().is_none_or(stored) {
+        return Ruling::clear();
+    }
+    let source = case.seen.jar.known().is_some_and(|jar| jar.digest == release.digest && jar.changed.is_none());
+    if !source && !stored(&release.digest) {
+        let lost =
+            format!("the jar of {} (sha256 {}) is neither stored nor at its path", release.version, release.digest.short());
+        return Ruling::block(hold(
+            Reason::ArtifactMissing,
+            lost,
+            "put those bytes there, or give the new ones a version",
+            pace::WORLD,
+        ));
+    }
+    Ruling::act(
+        Act::Install { release: release.clone() },
+        format!("{} is not in the store", release.version),
+        "the jar lies in the store under its digest",
+    )
+}
+
+fn launchable(case: &Case<'_>) -> Ruling {
+    match &case.seen.launch_fault {
+        Some(fault) => Ruling::block(hold(Reason::LaunchUnfit, fault, "mend `launch` in the manifest", pace::WORLD)),
+        None => Ruling::clear(),
+    }
+}
+
+/// The include is written before nginx is asked anything; its flag form is loaded where the traffic is, before anything is started.
+/// What only stands in the way of the cutover does not stand in the way of a start.
+fn route_first(case: &Case<'_>) -> Ruling {
+    let first = case.spec.slots.first().map(|s| &s.name);
+    let ruling = match (case.live(), first) {
+        (None, Some(first)) if case.seen.route.include.is_absent() => lead::write(case, first),
+        (Some(live), _) if case.spec.port_of(live).is_some() && case.answers(live) && must_see(case) => lead::lead(case, live),
+        (Some(_) | None, _) => lead::reloading(case),
+    };
+    let waits = ruling.holds.iter().any(|h| h.kind() == HoldKind::Progress);
+    if ruling.step.is_some() || waits { ruling } else { Ruling::clear() }
+}
+
+/// Whether the route has to be ours before a slot is touched: for the flag form, or because no witness but the file speaks.
+fn must_see(case: &Case<'_>) -> bool {
+    case.form() == RouteForm::Flag || (case.loaded().is_none() && case.proxied().is_none())
+}
+
+/// Too many failed starts: quarantine if something serves, a growing pause otherwise.
+fn attempts(case: &Case<'_>, release: &Release) -> Ruling {
+    let of = |kinds: &[FailureKind]| pace::failures(case.ledger(), &release.id, kinds, &case.now.boot, case.now.at);
+    let starts = of(&[FailureKind::Start]);
+    let serves = case.live().is_some_and(|live| case.is_fit(live));
+    if serves && starts.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX) {
+        let cause = starts.last().map_or_else(String::new, |f| f.why.clone());
+        return Ruling::act(
+            Act::Quarantine { release: release.id.clone(), cause },
+            format!("{} failed starts", starts.len()),
+            "it is not started again by itself",
+        );
+    }
+    let all = of(&[FailureKind::Start, FailureKind::World, FailureKind::Crash]);
+    let rest = pace::remaining(&all, 0, case.now.at);
+    if rest.is_zero() { Ruling::clear() } else { Ruling::block(heal::backing_off(release, all.len(), rest)) }
+}
+
+/// Starts on the first slot that is free; else makes one free; else says what stands in the way, the nearest to its end first.
+fn place(case: &Case<'_>, release: &Release) -> Ruling {
+    let idle: Vec<_> = case.spec.slots.iter().map(|s| &s.name).filter(|slot| is_open_to_start(case, slot)).collect();
+    if let Some(slot) = idle.iter().find(|slot| is_free(case, slot)) {
+        return memory(case).then(|| start(case, slot, release));
+    }
+    let mut rulings: Vec<_> = idle.iter().map(|slot| make_free(case, slot)).collect();
+    rulings.sort_by_key(|r| (r.step.is_none(), r.holds.first().map(Hold::kind)));
+    rulings.into_iter().next().unwrap_or_else(Ruling::clear)
+}
+
+/// Every slot but the one that serves; a live slot without a process is the best place of all.
+fn is_open_to_start(case: &Case<'_>, slot: &SlotName) -> bool {
+    case.live() != Some(slot) || (is_free(case, slot) && case.process(slot).is_none())
+}
+
+fn is_free(case: &Case<'_>, slot: &SlotName) -> bool {
+    case.slot(slot).is_some_and(|s| s.process.is_absent() && s.occupants.known().is_some_and(Vec::is_empty))
+}
+
+fn start(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
+    let Some(port) = case.spec.port_of(slot) else { return Ruling::clear() };
+    let act = Act::Start {
+        slot: slot.clone(),
+        port,
+        release: release.id.clone(),
+        version: release.version.clone(),
+        serves: case.live() == Some(slot),
+    };
+    Ruling::act(act, why_start(case, release), format!("{slot} answers on port {port}, from a socket of its own process"))
+}
+
+fn why_start(case: &Case<'_>, release: &Release) -> String {
+    let serving = case.live().and_then(|live| case.record(live)).map(|r| r.version.as_str());
+    match serving {
+        Some(version) => format!("{} is asked for, {version} serves", release.version),
+        None => format!("{} is asked for, nothing of ours serves", release.version),
+    }
+}
+
+/// A second process needs about what the first one has.
+fn memory(case: &Case<'_>) -> Ruling {
+    let need = case.live().and_then(|live| case.process(live)).map_or(0, |p| p.resident);
+    match case.memory.known() {
+        Some(free) if *free < need => Ruling::block(hold(
+            Reason::LowMemory,
+            format!("{} MiB are free, the live process has {} MiB", free >> 20, need >> 20),
+            "free memory, or add swap",
+            pace::WORLD,
+        )),
+        Some(_) | None => Ruling::clear(),
+    }
+}
+
+/// Makes an idle slot free, or says why not.
+fn make_free(case: &Case<'_>, slot: &SlotName) -> Ruling {
+    let Some(seen) = case.slot(slot) else { return Ruling::clear() };
+    if let Some(why) = seen.process.unknown().or(seen.occupants.unknown()) {
+        return Ruling::block(hold(Reason::ProcessUnknown, format!("{slot}: {why}"), "let slotd read it", pace::WORLD));
+    }
+    match &seen.process {
+        Observation::Known(_) if case.is_stopping(slot) => Ruling::block(stopping(case, slot)),
+        Observation::Known(_) => stop(case, slot, format!("{slot} is needed")),
+        Observation::Absent | Observation::Unknown(_) => Ruling::block(port_taken(case, slot)),
+    }
+}
+
+/// Stops an idle slot, or says why that would not be safe.
+pub(super) fn stop(case: &Case<'_>, slot: &SlotName, why: String) -> Ruling {
+    let Some(process) = case.process(slot) else { return Ruling::clear() };
+    if let Some(hold) = safety::unsafe_to_stop(case, slot) {
+        return Ruling::block(hold);
+    }
+    let act = Act::Stop { slot: slot.clone(), process: process.identity.clone(), cut: safety::cut(case, slot) };
+    Ruling::act(act, why, format!("process {} has ended", process.identity.pid))
+}
+
+/// A process that was told to end.
+pub(super) fn stopping(case: &Case<'_>, slot: &SlotName) -> Hold {
+    let process = case.process(slot).map(|p| p.identity.clone());
+    let timeout = case.spec.launch.stop_timeout;
+    let elapsed = case.record(slot).and_then(|r| Some((r, r.stopping?))).and_then(|(r, at)| case.since(&r.boot, at));
+    Hold {
+        reason: Reason::Stopping,
+        detail: format!("{slot} (pid {}) was told to end", process.as_ref().map_or(0, |p| p.pid)),
+        until: format!("it ends; after {} s it is killed", timeout.as_secs()),
+        again: timeout.saturating_sub(elapsed.unwrap_or_default()).max(Duration::from_millis(100)),
+        wakes: process.map(Wake::Exit).into_iter().collect(),
+    }
+}
+
+/// Who holds the port, as a sentence each.
+fn port_taken(case: &Case<'_>, slot: &SlotName) -> Hold {
+    let port = case.slot(slot).map_or(0, |s| s.port.0);
+    let sentences: Vec<_> = case.occupants(slot).iter().map(|o| sentence(o, port)).collect();
+    hold(Reason::PortTaken, sentences.join("; "), "it ends by itself when the port is free", pace::WORLD)
+}
+
+/// One sentence for each kind of conflict.
+pub(super) fn sentence(occupant: &Occupant, port: u16) -> String {
+    match occupant {
+        Occupant::SameApp { identity, evidence, .. } => {
+            format!("port {port} is held by process {} of the same application ({evidence})", identity.pid)
+        }
+        Occupant::Stranger { owner, address } => format!("{} listens on {address}", who(owner)),
+        Occupant::BoundNotListening => {
+            format!("a socket is bound to port {port} and does not listen; no table says whose (`ss -ap` as root may)")
+        }
+        Occupant::Outgoing { owner, remote } => format!(
+            "{} uses port {port} as the source of a connection to {remote}; keep it out of net.ipv4.ip_local_port_range",
+            who(owner)
+        ),
+        Occupant::Inherited { owner } => {
+            format!("{} has inherited the listening socket of port {port} from a process that has ended", who(owner))
+        }
+    }
+}
+
+fn who(owner: &Owner) -> String {
+    match owner {
+        Owner::Process { pid, user, command, seconds } => {
+            format!("process {pid} of user {user}, running since {seconds} s (`{command}`),")
+        }
+        Owner::Unseen => "a process that slotd may not see".to_owned(),
+    }
+}

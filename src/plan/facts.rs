@@ -1,0 +1,245 @@
+//! The facts of one service, put so that a rule can be read aloud. Decides nothing.
+
+use std::time::Duration;
+
+use crate::model::desired::{CutoverMode, ServiceSpec};
+use crate::model::id::{Identity, Now, Port, ReleaseId, SlotName};
+use crate::model::ledger::{Cutover, Ledger, SlotRecord};
+use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedService, ObservedSlot, Occupant};
+use crate::model::route::{Include, RouteForm, RouteText, Target};
+
+/// Bad answers in a row before a live slot counts as not ready: one or two are a slow garbage collection, and a cutover for
+/// each of those would move traffic back and forth.
+pub(super) const BAD_ANSWERS: u32 = 3;
+
+/// For this long nothing may be open towards a slot before it counts as drained, over at least [`QUIET_SAMPLES`]. Stopping at the
+/// first count of zero lost 116 of 279 uploads: nginx connects only when it has the body.
+pub(super) const QUIET: Duration = Duration::from_secs(1);
+
+/// Fewer samples could miss a connection that lives for a tenth of the time between them.
+pub(super) const QUIET_SAMPLES: u32 = 10;
+
+/// What the manifest has to do with a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It names it.
+    Wanted,
+    /// It does not; the service goes on.
+    Orphan,
+    /// It does not, and a person asked to retire such services.
+    Pruned,
+}
+
+/// One service with everything that a decision about it may use.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) spec: &'a ServiceSpec,
+    pub(super) standing: Standing,
+    pub(super) seen: &'a ObservedService,
+    pub(super) now: &'a Now,
+    pub(super) memory: &'a Observation<u64>,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn ledger(&self) -> &'a Ledger {
+        &self.seen.ledger
+    }
+
+    pub(super) fn slot(&self, slot: &SlotName) -> Option<&'a ObservedSlot> {
+        self.seen.slots.get(slot)
+    }
+
+    pub(super) fn record(&self, slot: &SlotName) -> Option<&'a SlotRecord> {
+        self.ledger().slots.get(slot)
+    }
+
+    pub(super) fn process(&self, slot: &SlotName) -> Option<&'a ObservedProcess> {
+        self.slot(slot).and_then(|s| s.process.known())
+    }
+
+    /// The slots of the manifest first, in its order, then every other place.
+    pub(super) fn places(&self) -> Vec<&'a SlotName> {
+        let named = self.spec.slots.iter().map(|s| &s.name).filter(|name| self.seen.slots.contains_key(*name));
+        let others = self.seen.slots.keys().filter(|name| self.spec.port_of(name).is_none());
+        named.chain(others).collect()
+    }
+
+    pub(super) fn occupants(&self, slot: &SlotName) -> &'a [Occupant] {
+        self.slot(slot).and_then(|s| s.occupants.known()).map_or(&[], Vec::as_slice)
+    }
+
+    /// What runs in a slot, where that is known.
+    pub(super) fn release(&self, slot: &SlotName) -> Option<&'a ReleaseId> {
+        self.record(slot).and_then(|r| r.release.as_ref())
+    }
+
+    pub(super) fn is_stopping(&self, slot: &SlotName) -> bool {
+        self.record(slot).is_some_and(|r| r.stopping.is_some())
+    }
+
+    /// Good answers in a row, from a socket that is the slot's own.
+    pub(super) fn good(&self, slot: &SlotName) -> u32 {
+        let listens = self.process(slot).is_some_and(|p| p.listens.known() == Some(&true));
+        let good = self.slot(slot).and_then(|s| s.probe.known()).map_or(0, |p| p.good);
+        if listens && !self.is_stopping(slot) { good } else { 0 }
+    }
+
+    /// Other answers in a row.
+    pub(super) fn bad(&self, slot: &SlotName) -> u32 {
+        self.slot(slot).and_then(|s| s.probe.known()).map_or(0, |p| p.bad)
+    }
+
+    /// Whether a slot may take traffic: as many good answers in a row as the manifest asks for.
+    pub(super) fn is_ready(&self, slot: &SlotName) -> bool {
+        self.good(slot) >= self.spec.health.successes
+    }
+
+    /// Whether a slot answers as it should at this instant.
+    pub(super) fn answers(&self, slot: &SlotName) -> bool {
+        self.good(slot) > 0
+    }
+
+    /// The include on disk, when it is ours.
+    pub(super) fn text(&self) -> Option<&'a RouteText> {
+        match self.seen.route.include.known() {
+            Some(Include::Ours(text)) => Some(text),
+            Some(Include::Plain(_) | Include::Elsewhere { .. } | Include::Edited { .. }) | None => None,
+        }
+    }
+
+    /// Where the include with its flags leads.
+    pub(super) fn on_disk(&self) -> Option<&'a SlotName> {
+        match self.seen.route.include.known()? {
+            Include::Ours(text) => {
+                let flags = match &self.seen.route.flags {
+                    Observation::Known(flags) => flags.as_slice(),
+                    Observation::Absent => &[],
+                    Observation::Unknown(_) => return None,
+                };
+                text.effective(flags).map(|target| &target.slot)
+            }
+            Include::Plain(target) => Some(&target.slot),
+            Include::Elsewhere { .. } | Include::Edited { .. } => None,
+        }
+    }
+
+    /// Where nginx says that it would go.
+    pub(super) fn loaded(&self) -> Option<&'a SlotName> {
+        self.seen.route.loaded.known().map(|l| &l.slot)
+    }
+
+    /// Which slot answers through the proxy.
+    pub(super) fn proxied(&self) -> Option<&'a SlotName> {
+        self.seen.route.proxied.known()
+    }
+
+    /// Whether any witness calls a slot live.
+    pub(super) fn is_named(&self, slot: &SlotName) -> bool {
+        [self.on_disk(), self.loaded(), self.proxied()].contains(&Some(slot))
+    }
+
+    /// The slot that users reach: by what nginx says, else by what answers, else by what stands on disk, unless that was written
+    /// since nginx was last seen to load it.
+    pub(super) fn live(&self) -> Option<&'a SlotName> {
+        self.loaded().or_else(|| self.proxied()).or_else(|| self.leaving()).or_else(|| self.on_disk())
+    }
+
+    /// The slot that served when the include was written, while nginx has not loaded it yet.
+    fn leaving(&self) -> Option<&'a SlotName> {
+        let unloaded = self.text().is_some_and(|text| text.generation > self.ledger().proven);
+        self.ledger().leaving.as_ref().filter(|_| unloaded)
+    }
+
+    pub(super) fn nginx(&self) -> Option<&'a Nginx> {
+        self.seen.route.nginx.known()
+    }
+
+    /// Whether the live slot may go on serving: its process is there and has not answered badly too often.
+    pub(super) fn is_fit(&self, slot: &SlotName) -> bool {
+        let foreign = self.process(slot).is_none() && !self.occupants(slot).is_empty();
+        let own = self.process(slot).is_some() && !self.is_stopping(slot) && self.bad(slot) < BAD_ANSWERS;
+        foreign || own
+    }
+
+    /// The port that the route uses for a slot: of the process that serves there, else of the manifest.
+    pub(super) fn port(&self, slot: &SlotName) -> Option<Port> {
+        let wanted = self.spec.port_of(slot);
+        let moved = self.live() == Some(slot) && self.process(slot).is_some();
+        if moved { self.record(slot).map(|r| r.port).or(wanted) } else { wanted }
+    }
+
+    /// Whether the process of a slot listens where the manifest wants it.
+    pub(super) fn is_in_place(&self, slot: &SlotName) -> bool {
+        match (self.spec.port_of(slot), self.record(slot)) {
+            (Some(port), Some(record)) => record.port == port,
+            (_, None) => true,
+            (None, Some(_)) => false,
+        }
+    }
+
+    /// The form that the manifest's cutover needs.
+    pub(super) fn form(&self) -> RouteForm {
+        match self.spec.proxy.cutover {
+            CutoverMode::Flag => RouteForm::Flag,
+            CutoverMode::Reload => RouteForm::Static,
+        }
+    }
+
+    /// The targets of a text of this form that leads to `live`.
+    pub(super) fn targets(&self, form: RouteForm, live: &SlotName) -> Vec<Target> {
+        let at = |slot: &SlotName| self.port(slot).map(|port| Target { slot: slot.clone(), port });
+        match form {
+            RouteForm::Flag => self.spec.slots.iter().filter_map(|s| at(&s.name)).collect(),
+            RouteForm::Static => at(live).or_else(|| self.observed_target(live)).into_iter().collect(),
+        }
+    }
+
+    /// A place that no manifest names, by the port that it was seen on.
+    fn observed_target(&self, slot: &SlotName) -> Option<Target> {
+        self.slot(slot).map(|s| Target { slot: slot.clone(), port: s.port })
+    }
+
+    /// The last cutover, when it is of this boot and led to the slot that is live.
+    pub(super) fn cutover(&self) -> Option<&'a Cutover> {
+        let cutover = self.ledger().cutover.as_ref()?;
+        (cutover.boot == self.now.boot && Some(&cutover.to) == self.live()).then_some(cutover)
+    }
+
+    /// Time since something that the ledger dates in this boot; `None` for another boot.
+    pub(super) fn since(&self, boot: &crate::model::id::BootId, at: crate::model::id::Moment) -> Option<Duration> {
+        (*boot == self.now.boot).then(|| self.now.at.since(at))
+    }
+
+    /// Whether the live slot was ready at its cutover and is still within `bake`.
+    pub(super) fn is_baking(&self, slot: &SlotName) -> bool {
+        self.cutover().is_some_and(|c| c.to == *slot && !c.settled && self.now.at.since(c.at) < self.spec.slot_policy.bake)
+    }
+
+    /// Accepting workers that were there before the last reload: they still follow the old route.
+    pub(super) fn old_workers(&self) -> usize {
+        let Some(reload) = self.ledger().reload.as_ref().filter(|r| r.boot == self.now.boot) else { return 0 };
+        let Some(nginx) = self.nginx() else { return 0 };
+        nginx.workers.iter().filter(|w| w.accepting && reload.workers.contains(&(w.pid, w.start))).count()
+    }
+
+    /// Other slots that could take the traffic at once, the best first: the slot that served before, then the manifest's order.
+    pub(super) fn alternatives(&self, not: &SlotName) -> Vec<&'a SlotName> {
+        let before = self.ledger().cutover.as_ref().and_then(|c| c.from.as_ref());
+        let mut all: Vec<_> =
+            self.places().into_iter().filter(|slot| *slot != not && self.answers(slot) && self.can_serve(slot)).collect();
+        all.sort_by_key(|slot| Some(*slot) != before);
+        all
+    }
+
+    /// Whether what runs in a slot has served or may serve: nothing condemned, nothing in quarantine.
+    fn can_serve(&self, slot: &SlotName) -> bool {
+        let Some(record) = self.record(slot) else { return false };
+        let quarantined = record.release.as_ref().is_some_and(|r| self.ledger().quarantine.contains_key(r));
+        record.served && record.condemned.is_none() && !quarantined
+    }
+
+    /// What identifies the live process, for a restart that a person asked for.
+    pub(super) fn live_identity(&self) -> Option<&'a Identity> {
+        self.live().and_then(|slot| self.process(slot)).map(|p| &p.identity)
+    }
+}

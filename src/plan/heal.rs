@@ -1,0 +1,200 @@
+//! The live slot must serve: back to the standby, or the release started again.
+
+use std::time::Duration;
+
+use crate::model::desired::OnCrash;
+use crate::model::id::SlotName;
+use crate::model::ledger::{FailureKind, SlotRecord};
+use crate::model::observed::{Answer, Observation};
+use crate::model::release::Release;
+use crate::model::status::Reason;
+use crate::model::wake::Wake;
+use crate::plan::facts::{BAD_ANSWERS, Case};
+use crate::plan::hold::Hold;
+use crate::plan::lead;
+use crate::plan::pace;
+use crate::plan::ruling::{Ruling, hold};
+use crate::plan::step::Act;
+use crate::plan::target;
+
+/// What the live slot needs before anything else is thought of.
+pub(super) fn heal(case: &Case<'_>) -> Ruling {
+    let Some(live) = case.live() else { return Ruling::clear() };
+    let Some(slot) = case.slot(live) else { return Ruling::clear() };
+    match (&slot.process, &slot.occupants) {
+        (Observation::Unknown(why), _) | (Observation::Absent, Observation::Unknown(why)) => Ruling::block(unknown(live, why)),
+        (Observation::Known(_), _) if case.is_stopping(live) => dead(case, live),
+        (Observation::Known(_), _) => alive(case, live),
+        (Observation::Absent, Observation::Known(others)) if !others.is_empty() => Ruling::clear(),
+        (Observation::Absent, Observation::Known(_) | Observation::Absent) => dead(case, live),
+    }
+}
+
+fn unknown(slot: &SlotName, why: &str) -> Hold {
+    hold(Reason::ProcessUnknown, format!("what runs on {slot} cannot be read: {why}"), "let slotd read it", pace::WORLD)
+}
+
+/// The process is there; does it answer?
+fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
+    if case.answers(live) || case.bad(live) == 0 {
+        return Ruling::clear();
+    }
+    if let Some(hold) = still_starting(case, live) {
+        return Ruling::block(hold);
+    }
+    if suspect(case) {
+        return Ruling::block(probe_suspect(case, live));
+    }
+    if case.bad(live) < BAD_ANSWERS {
+        return Ruling::block(confirming(case, live));
+    }
+    let Some(to) = case.alternatives(live).first().copied() else { return Ruling::clear() };
+    go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
+}
+
+/// What a slot answered last.
+pub(super) fn said(case: &Case<'_>, slot: &SlotName) -> String {
+    match case.slot(slot).and_then(|s| s.probe.known()).map(|p| &p.answer) {
+        Some(Answer::Good) => "it answers".to_owned(),
+        Some(Answer::WrongIdentity { found }) => format!("it answers `{found}`"),
+        Some(Answer::WrongStatus { status }) => format!("it answers {status}"),
+        Some(Answer::None { why }) => why.clone(),
+        None => "it was not asked yet".to_owned(),
+    }
+}
+
+/// A live process that was started where the route already led, and has not been ready yet.
+fn still_starting(case: &Case<'_>, live: &SlotName) -> Option<Hold> {
+    let record = case.record(live).filter(|r| r.cookie.is_some())?;
+    let was_ready = case.cutover().is_some_and(|c| c.to == *live && c.at >= record.since);
+    let age = case.since(&record.boot, record.since)?;
+    (!was_ready && age < case.spec.health.deadline).then(|| starting(case, live, age))
+}
+
+/// A process that is on its way to ready.
+pub(super) fn starting(case: &Case<'_>, slot: &SlotName, age: Duration) -> Hold {
+    let process = case.process(slot);
+    let pid = process.map_or(0, |p| p.identity.pid);
+    let listens = process.is_some_and(|p| p.listens.known() == Some(&true));
+    let deadline = case.spec.health.deadline;
+    let port = case.slot(slot).map(|s| s.port);
+    let mut wakes: Vec<Wake> = process.map(|p| Wake::Exit(p.identity.clone())).into_iter().collect();
+    wakes.extend(port.filter(|_| !listens).map(Wake::Listens));
+    Hold {
+        reason: Reason::Starting,
+        detail: format!("{slot} (pid {pid}) starts since {:.1} s: {}", age.as_secs_f64(), said(case, slot)),
+        until: format!(
+            "{} good answers in a row, {} s after its start at the latest",
+            case.spec.health.successes,
+            deadline.as_secs()
+        ),
+        again: if listens { case.spec.health.interval } else { Duration::from_secs(1).min(deadline) },
+        wakes,
+    }
+}
+
+/// Whether the manifest has changed the health settings since the live slot last met them.
+fn suspect(case: &Case<'_>) -> bool {
+    case.ledger().proven_health.as_ref().is_some_and(|proven| *proven != case.spec.health)
+}
+
+fn probe_suspect(case: &Case<'_>, live: &SlotName) -> Hold {
+    hold(
+        Reason::ProbeSuspect,
+        format!("{live} met the health settings of before and fails those of the manifest: {}", said(case, live)),
+        "mend `health` in the manifest",
+        pace::WORLD,
+    )
+}
+
+fn confirming(case: &Case<'_>, live: &SlotName) -> Hold {
+    hold(
+        Reason::Confirming,
+        format!("{live} answered badly {} times: {}", case.bad(live), said(case, live)),
+        format!("a good answer, or {BAD_ANSWERS} bad ones in a row"),
+        case.spec.health.interval,
+    )
+}
+
+/// The process is gone: traffic to a ready slot, or the release started again where the route leads.
+fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
+    let release = restartable(case, live);
+    match case.alternatives(live).first() {
+        Some(to) if !release.is_some_and(|r| stays(case, live, r)) => go_over(case, live, to, &format!("{live} is dead")),
+        Some(_) | None => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
+    }
+}
+
+/// Whether the policy starts a crashed release again where it was, although another slot could take the traffic.
+fn stays(case: &Case<'_>, live: &SlotName, release: &Release) -> bool {
+    let served_here = case.record(live).is_some();
+    case.spec.slot_policy.on_crash == OnCrash::Restart && served_here && !case.is_baking(live) && !is_exhausted(case, release)
+}
+
+/// First the traffic's new place is certain, then the failed release is judged, then the traffic moves.
+fn go_over(case: &Case<'_>, live: &SlotName, to: &SlotName, why: &str) -> Ruling {
+    judge(case, live, why).then(|| lead::lead(case, to))
+}
+
+/// A release that fails within `bake`, or too often later, goes into quarantine: something else serves.
+fn judge(case: &Case<'_>, live: &SlotName, why: &str) -> Ruling {
+    let Some(release) = case.release(live) else { return Ruling::clear() };
+    if case.ledger().quarantine.contains_key(release) {
+        return Ruling::clear();
+    }
+    let known = case.ledger().releases.get(release);
+    let cause = if case.is_baking(live) {
+        format!("{why}, within bake after its cutover")
+    } else if known.is_some_and(|r| is_exhausted(case, r)) {
+        format!("{why}, {} times within ten minutes", case.spec.slot_policy.max_attempts)
+    } else {
+        return Ruling::clear();
+    };
+    Ruling::act(
+        Act::Quarantine { release: release.clone(), cause },
+        "another release serves in its place",
+        "it is not started again by itself",
+    )
+}
+
+/// Whether a release has crashed as often as the policy allows.
+fn is_exhausted(case: &Case<'_>, release: &Release) -> bool {
+    let crashes = pace::failures(case.ledger(), &release.id, &[FailureKind::Crash], &case.now.boot, case.now.at);
+    crashes.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX)
+}
+
+/// What can be started again on the live slot: what served there, else the last good release.
+fn restartable<'a>(case: &Case<'a>, live: &SlotName) -> Option<&'a Release> {
+    let ledger = case.ledger();
+    let quarantined = |r: &&Release| !ledger.quarantine.contains_key(&r.id);
+    let here: Option<&SlotRecord> = case.record(live);
+    let same = here.and_then(|r| r.release.as_ref()).and_then(|id| ledger.releases.get(id));
+    same.filter(quarantined).or_else(|| target::last_good(case)).or(same)
+}
+
+/// Starts a release where the route already leads; nothing else serves, so it is never given up, only slowed down.
+fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
+    let Some(port) = case.slot(live).map(|s| s.port) else { return Ruling::clear() };
+    let kinds = [FailureKind::Crash, FailureKind::Start];
+    let failures = pace::failures(case.ledger(), &release.id, &kinds, &case.now.boot, case.now.at);
+    let rest = pace::remaining(&failures, 1, case.now.at);
+    if !rest.is_zero() {
+        return Ruling::block(backing_off(release, failures.len(), rest));
+    }
+    if let Some(fault) = &case.seen.launch_fault {
+        return Ruling::block(hold(Reason::LaunchUnfit, fault, "mend `launch` in the manifest", pace::WORLD));
+    }
+    let act =
+        Act::Start { slot: live.clone(), port, release: release.id.clone(), version: release.version.clone(), serves: true };
+    Ruling::act(act, format!("the route leads to {live}, and nothing runs there"), format!("{live} answers on port {port}"))
+}
+
+/// The pause before the next start.
+pub(super) fn backing_off(release: &Release, failures: usize, rest: Duration) -> Hold {
+    hold(
+        Reason::BackingOff,
+        format!("{} failed {failures} times", release.version),
+        format!("the next start in {:.1} s", rest.as_secs_f64()),
+        rest,
+    )
+}

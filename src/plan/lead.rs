@@ -1,0 +1,257 @@
+//! Leading the traffic to a slot: the include in the right form, loaded, and then the cutover itself.
+
+use std::time::Duration;
+
+use crate::model::id::SlotName;
+use crate::model::observed::Observation;
+use crate::model::route::{Include, RouteForm, RouteText};
+use crate::model::status::Reason;
+use crate::plan::facts::Case;
+use crate::plan::hold::Hold;
+use crate::plan::pace;
+use crate::plan::ruling::{Ruling, hold};
+use crate::plan::step::{Act, Move};
+
+/// nginx starts new workers, sleeps 100 ms and then asks the old ones to quit (`ngx_process_cycle.c`): a reload that has not
+/// taken effect after this long has not been applied.
+const RELOAD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// After a reload that was not applied the next one is tried this much later: the cause is in nginx's error log and needs a person.
+const RELOAD_AGAIN: Duration = Duration::from_secs(30);
+
+/// While old workers still accept, looking oftener than this would only cost.
+const RELOAD_LOOK: Duration = Duration::from_millis(20);
+
+/// What has to be done, or stands in the way, so that nginx sends every new request to `goal`. Clear: it does.
+///
+/// The caller has made sure that `goal` may take traffic.
+pub(super) fn lead(case: &Case<'_>, goal: &SlotName) -> Ruling {
+    if let Some(hold) = untouchable(case) {
+        return Ruling::block(hold);
+    }
+    if let Some(hold) = split(case) {
+        return Ruling::block(hold);
+    }
+    if let Observation::Unknown(why) = &case.seen.route.nginx {
+        return Ruling::block(unverified(why));
+    }
+    reloading(case).then(|| write(case, goal)).then(|| {
+        let Some(text) = case.text() else { return Ruling::clear() };
+        if case.nginx().is_none() { down(case, goal) } else { load(case, text, goal) }
+    })
+}
+
+/// Why the include may not be written, whatever for.
+pub(super) fn untouchable(case: &Case<'_>) -> Option<Hold> {
+    let path = case.spec.proxy.include.display();
+    match &case.seen.route.include {
+        Observation::Known(Include::Elsewhere { state }) => Some(hold(
+            Reason::OwnedElsewhere,
+            format!("{path} is written by the slotd of {state}"),
+            "remove the service there (`slotd down`), or give this one an include of its own",
+            pace::PERSON,
+        )),
+        Observation::Known(Include::Edited { text }) if !case.ledger().person.repair => Some(hold(
+            Reason::HandEdited,
+            format!("{path} says what slotd does not understand: {}", shortened(text)),
+            format!("put it back by hand, or let slotd rewrite it: `slotd retry {}`", case.spec.name),
+            pace::PERSON,
+        )),
+        Observation::Unknown(why) => {
+            Some(hold(Reason::RouteUnproven, format!("{path} cannot be read: {why}"), "make it readable", pace::WORLD))
+        }
+        Observation::Known(Include::Ours(_) | Include::Plain(_) | Include::Edited { .. }) | Observation::Absent => None,
+    }
+}
+
+/// The first line that says something, for a message.
+fn shortened(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("(nothing)");
+    line.chars().take(80).collect()
+}
+
+/// Two witnesses that are known and disagree.
+pub(super) fn split(case: &Case<'_>) -> Option<Hold> {
+    let (loaded, proxied) = (case.loaded()?, case.proxied()?);
+    (loaded != proxied && case.old_workers() == 0).then(|| {
+        hold(
+            Reason::RouteSplit,
+            format!("nginx says that it goes to {loaded}, but {proxied} answers through the proxy"),
+            "find out which server proxy.url reaches (proxy.host?), or which cache answers",
+            pace::WORLD,
+        )
+    })
+}
+
+fn unverified(why: &str) -> Hold {
+    hold(Reason::ProxyUnverified, why, "see that exactly one nginx runs with proxy.nginx.config", pace::WORLD)
+}
+
+/// A reload that is under way, or that has not taken effect.
+pub(super) fn reloading(case: &Case<'_>) -> Ruling {
+    let Some(reload) = case.ledger().reload.as_ref() else { return Ruling::clear() };
+    let Some(elapsed) = case.since(&reload.boot, reload.at) else { return Ruling::clear() };
+    let current = case.text().is_some_and(|t| t.generation == reload.generation);
+    let loaded = case.seen.route.loaded.known().is_some_and(|l| l.generation >= reload.generation);
+    if !current || reload.failed || case.nginx().is_none() || (loaded && case.old_workers() == 0) {
+        return Ruling::clear();
+    }
+    if loaded || elapsed < RELOAD_DEADLINE {
+        return Ruling::block(under_way(case));
+    }
+    put_back(case, elapsed)
+}
+
+fn under_way(case: &Case<'_>) -> Hold {
+    hold(
+        Reason::Reloading,
+        format!("{} workers of before the reload still accept", case.old_workers()),
+        "they stop accepting within a second",
+        RELOAD_LOOK,
+    )
+}
+
+/// The include must not go on saying what nginx does not do: the next `nginx -s reload` by anybody would make it true.
+fn put_back(case: &Case<'_>, elapsed: Duration) -> Ruling {
+    let Some(from) = case.ledger().leaving.as_ref().filter(|from| case.on_disk() != Some(from)) else {
+        let again = RELOAD_AGAIN.saturating_sub(elapsed);
+        return if again.is_zero() { Ruling::clear() } else { Ruling::block(not_applied(case, again)) };
+    };
+    let form = if case.spec.port_of(from).is_some() { case.form() } else { RouteForm::Static };
+    Ruling::act(
+        Act::WriteInclude { form, targets: case.targets(form, from), live: from.clone(), put_back: true },
+        "nginx was told to reload and still runs the old configuration",
+        format!("the include leads to {from} again, as nginx does"),
+    )
+}
+
+fn not_applied(case: &Case<'_>, again: Duration) -> Hold {
+    let why = case.seen.route.loaded.unknown().unwrap_or("it answers with an older route");
+    hold(
+        Reason::ReloadNotApplied,
+        format!("nginx was told to reload and does not run the new configuration: {why}"),
+        "see nginx's error log; slotd tries again by itself",
+        again.max(Duration::from_millis(1)),
+    )
+}
+
+/// The include, where it is not ours or says something else than it should.
+pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
+    let live = case.live().filter(|live| *live != goal && case.spec.port_of(live).is_some() && case.answers(live));
+    let form = case.form();
+    if form == RouteForm::Flag && !case.seen.route.faults.is_empty() && case.text().is_none_or(|t| t.form != form) {
+        return Ruling::block(unfit(case));
+    }
+    // The flag form is installed where the traffic is, so that its one reload moves nothing.
+    let leads_to = match (form, live) {
+        (RouteForm::Flag, Some(live)) => live,
+        (RouteForm::Flag, None) | (RouteForm::Static, _) => goal,
+    };
+    let targets = case.targets(form, leads_to);
+    let unloaded_elsewhere = |text: &RouteText| !is_loaded(case, text) && case.on_disk() != Some(leads_to);
+    if case.text().is_some_and(|text| text.says_the_same(form, &targets) && !unloaded_elsewhere(text)) {
+        return Ruling::clear();
+    }
+    if case.nginx().is_none() && case.on_disk().is_some_and(|slot| slot != leads_to && case.answers(slot)) {
+        return Ruling::block(proxy_down(case));
+    }
+    Ruling::act(
+        Act::WriteInclude { form, targets, live: leads_to.clone(), put_back: false },
+        why_write(case),
+        format!("{} leads to {leads_to}", case.spec.proxy.include.display()),
+    )
+}
+
+fn why_write(case: &Case<'_>) -> String {
+    match &case.seen.route.include {
+        Observation::Known(Include::Ours(_)) => "the include says something else".to_owned(),
+        Observation::Known(Include::Plain(_)) => "the include is in the form of the old scripts".to_owned(),
+        Observation::Known(Include::Elsewhere { .. } | Include::Edited { .. }) => "the include was edited by hand".to_owned(),
+        Observation::Absent => "there is no include yet".to_owned(),
+        Observation::Unknown(why) => why.clone(),
+    }
+}
+
+fn is_loaded(case: &Case<'_>, text: &RouteText) -> bool {
+    case.seen.route.loaded.known().is_some_and(|l| l.generation == text.generation)
+}
+
+/// nginx does not run: what it will load at its next start is prepared, unless something that serves would lose by it.
+fn down(case: &Case<'_>, goal: &SlotName) -> Ruling {
+    let from = case.on_disk().filter(|from| *from != goal && !case.answers(from));
+    match (case.form(), from) {
+        (RouteForm::Flag, Some(from)) => cutover(case, from, goal),
+        (RouteForm::Flag, None) | (RouteForm::Static, _) => Ruling::block(proxy_down(case)),
+    }
+}
+
+fn proxy_down(case: &Case<'_>) -> Hold {
+    let config = case.spec.proxy.nginx.config.display();
+    hold(Reason::ProxyDown, format!("no nginx runs with {config}"), "start nginx; slotd goes on by itself", pace::WORLD)
+}
+
+fn unfit(case: &Case<'_>) -> Hold {
+    hold(
+        Reason::FlagUnfit,
+        case.seen.route.faults.join("; "),
+        "mend the nginx configuration, or use `cutover: reload`",
+        pace::WORLD,
+    )
+}
+
+/// nginx runs and the include is right: it must be loaded, and lead to the goal.
+fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
+    if !is_loaded(case, text) {
+        return reload(case, text);
+    }
+    match case.loaded() {
+        Some(loaded) if loaded == goal => tidy(case, goal),
+        Some(loaded) if text.form == RouteForm::Flag => {
+            if case.seen.route.faults.is_empty() {
+                cutover(case, loaded, goal)
+            } else {
+                Ruling::block(unfit(case))
+            }
+        }
+        Some(_) | None => Ruling::block(unproven(case)),
+    }
+}
+
+/// Flags that change nothing today would at the next cutover.
+fn tidy(case: &Case<'_>, goal: &SlotName) -> Ruling {
+    let flags = case.seen.route.flags.known().map_or(&[][..], Vec::as_slice);
+    let slots: Vec<_> = flags.iter().filter(|flag| *flag != goal).cloned().collect();
+    if slots.is_empty() {
+        return Ruling::clear();
+    }
+    Ruling::act(Act::TidyFlags { slots }, "they lead nowhere while the other one stands", "one flag at most stands")
+}
+
+fn unproven(case: &Case<'_>) -> Hold {
+    let why = case.seen.route.loaded.unknown().unwrap_or("it names another slot than the include");
+    hold(Reason::RouteUnproven, format!("nginx does not confirm its route: {why}"), "see the nginx configuration", pace::WORLD)
+}
+
+fn cutover(case: &Case<'_>, from: &SlotName, goal: &SlotName) -> Ruling {
+    Ruling::act(
+        Act::Cutover { from: from.clone(), to: goal.clone(), release: case.release(goal).cloned() },
+        format!("{goal} is ready"),
+        format!("nginx answers that it goes to {goal}, in every server that uses ${}", case.spec.proxy.variable),
+    )
+}
+
+fn reload(case: &Case<'_>, text: &RouteText) -> Ruling {
+    let failed = case.ledger().reload.as_ref().filter(|r| r.failed);
+    let again = failed.and_then(|r| case.since(&r.boot, r.at)).map_or(Duration::ZERO, |e| RELOAD_AGAIN.saturating_sub(e));
+    if !again.is_zero() {
+        return Ruling::block(not_applied(case, again));
+    }
+    let Some(to) = case.on_disk() else { return Ruling::block(unproven(case)) };
+    let from = case.live().filter(|live| *live != to);
+    let moves = from.map(|from| Move { from: from.clone(), to: to.clone() });
+    Ruling::act(
+        Act::Reload { generation: text.generation, moves },
+        "nginx has not loaded the include as it is on disk",
+        format!("nginx answers with route {} and goes to {to}, and no worker of before still accepts", text.generation),
+    )
+}

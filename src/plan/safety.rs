@@ -1,0 +1,109 @@
+//! Why a slot may not be stopped now; `None` is the only permission there is.
+
+use std::time::Duration;
+
+use crate::model::desired::PortConflict;
+use crate::model::id::SlotName;
+use crate::model::observed::Observation;
+use crate::model::status::Reason;
+use crate::plan::facts::{Case, QUIET, QUIET_SAMPLES};
+use crate::plan::hold::Hold;
+use crate::plan::lead;
+use crate::plan::pace;
+use crate::plan::ruling::hold;
+
+/// While a slot drains, samples are taken this often: ten of them must fit into a second.
+const SAMPLE: Duration = Duration::from_millis(80);
+
+/// Why the process of an idle slot may not be stopped now.
+pub(super) fn unsafe_to_stop(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    if case.is_named(slot) {
+        return Some(hold(
+            Reason::RouteSplit,
+            format!("a witness of the route calls {slot} live"),
+            "the witnesses must agree first",
+            pace::WORLD,
+        ));
+    }
+    foreign(case, slot).or_else(|| unseen_route(case, slot)).or_else(|| last_one(case, slot)).or_else(|| draining(case, slot))
+}
+
+/// What was found, rather than started here, is stopped only as far as the policy says.
+fn foreign(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    let record = case.record(slot).filter(|r| r.evidence.is_some())?;
+    let needed = if record.cookie.is_some() { PortConflict::Own } else { PortConflict::SameApp };
+    let pid = case.process(slot).map_or(0, |p| p.identity.pid);
+    (case.spec.slot_policy.port_conflict < needed).then(|| {
+        hold(
+            Reason::PortTaken,
+            format!("process {pid} runs on {slot}, and slot_policy.port_conflict does not let slotd stop it"),
+            "stop it, or set port_conflict: same_app",
+            pace::WORLD,
+        )
+    })
+}
+
+/// A candidate that never served is routed to by nobody; anything else only when the route can be seen.
+fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    if case.old_workers() > 0 {
+        return Some(hold(Reason::Reloading, "workers of before the reload still accept", "they stop within a second", SAMPLE));
+    }
+    if case.record(slot).is_some_and(|r| !r.served && r.cookie.is_some()) {
+        return None;
+    }
+    match &case.seen.route.nginx {
+        Observation::Unknown(why) => {
+            Some(hold(Reason::ProxyUnverified, why, "see that exactly one nginx runs with its configuration", pace::WORLD))
+        }
+        Observation::Absent if case.answers(slot) => {
+            Some(hold(Reason::ProxyDown, "nginx does not run", "start nginx; slotd goes on by itself", pace::WORLD))
+        }
+        Observation::Absent => None,
+        Observation::Known(_) if case.loaded().is_none() && case.proxied().is_none() => Some(hold(
+            Reason::RouteUnproven,
+            "neither nginx nor the proxy says which slot users reach",
+            "set proxy.url, or let slotd load its include",
+            pace::WORLD,
+        )),
+        Observation::Known(_) => lead::split(case),
+    }
+}
+
+/// The last slot that answers is never stopped.
+fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    let other = case.live().is_some_and(|live| live != slot && case.is_fit(live));
+    (case.answers(slot) && !other).then(|| {
+        hold(Reason::LastSlot, format!("{slot} is the only one that answers"), "another slot must serve first", pace::WORLD)
+    })
+}
+
+/// The old slot stays until it has drained.
+pub(super) fn draining(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    let cutover = case.cutover().filter(|c| c.from.as_ref() == Some(slot))?;
+    let elapsed = case.now.at.since(cutover.at);
+    let policy = &case.spec.slot_policy;
+    let traffic = case.slot(slot).and_then(|s| s.traffic.known());
+    let quiet = traffic.is_some_and(|t| t.quiet >= QUIET && t.samples >= QUIET_SAMPLES);
+    if elapsed >= policy.drain_deadline || (elapsed >= policy.drain && quiet) {
+        return None;
+    }
+    let open = traffic.map_or_else(|| "unknown".to_owned(), |t| t.open.to_string());
+    let rest = policy.drain.saturating_sub(elapsed).saturating_sub(QUIET);
+    Some(hold(
+        Reason::Draining,
+        format!("{slot} drains since {} s, {open} connections open", elapsed.as_secs()),
+        format!(
+            "{} s after the cutover and one quiet second, {} s at the latest",
+            policy.drain.as_secs(),
+            policy.drain_deadline.as_secs()
+        ),
+        rest.max(SAMPLE),
+    ))
+}
+
+/// Connections that a stop cuts: none, unless the drain deadline has come with some open.
+pub(super) fn cut(case: &Case<'_>, slot: &SlotName) -> u32 {
+    let from = case.cutover().is_some_and(|c| c.from.as_ref() == Some(slot));
+    let open = case.slot(slot).and_then(|s| s.traffic.known()).map_or(0, |t| t.open);
+    if from { open } else { 0 }
+}

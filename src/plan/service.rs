@@ -1,0 +1,65 @@
+//! One service: the rules in their order. The first that has something to do decides the step of this pass.
+
+use crate::model::status::Reason;
+use crate::plan::facts::{Case, Standing};
+use crate::plan::ruling::Ruling;
+use crate::plan::target::{Target, target};
+use crate::plan::{after, deploy, heal, lead, teardown, upkeep};
+
+/// What a pass does about one service.
+pub(super) struct Decision {
+    pub(super) ruling: Ruling,
+    /// Whether what should serve does, proven.
+    pub(super) serves: bool,
+}
+
+/// Goes through the rules.
+pub(super) fn decide(case: &Case<'_>) -> Decision {
+    let first = upkeep::upkeep(case).then(|| after::stopping(case));
+    if is_going_down(case) {
+        return Decision { ruling: unduplicated(first.then(|| teardown::teardown(case))), serves: false };
+    }
+    let Target { release, holds } = target(case);
+    let serves = release.as_ref().is_some_and(|r| deploy::serves(case, r) && deploy::deploy(case, r).is_clear());
+    let served = release.as_ref().filter(|_| serves);
+    let ruling = first
+        .then(|| under_way(case))
+        .then(|| heal::heal(case))
+        .then(|| Ruling { holds, ..Ruling::clear() })
+        .then(|| release.as_ref().map_or_else(|| nothing_to_run(case), |r| soft(deploy::deploy(case, r))))
+        .then(|| after::settle(case, served))
+        .then(|| after::idle(case, release.as_ref()));
+    Decision { ruling: unduplicated(ruling), serves }
+}
+
+/// A reload under way comes before everything: until it is done nobody can say who is live.
+fn under_way(case: &Case<'_>) -> Ruling {
+    lead::reloading(case)
+}
+
+fn is_going_down(case: &Case<'_>) -> bool {
+    case.ledger().person.down || case.standing == Standing::Pruned
+}
+
+/// What holds up a deployment does not hold up the standby policy.
+fn soft(mut ruling: Ruling) -> Ruling {
+    ruling.blocks = false;
+    ruling
+}
+
+/// The manifest's jar cannot be read, and nothing is known that could serve instead.
+fn nothing_to_run(case: &Case<'_>) -> Ruling {
+    lead::untouchable(case).map_or_else(Ruling::clear, Ruling::block)
+}
+
+/// The same reason twice says nothing more.
+fn unduplicated(mut ruling: Ruling) -> Ruling {
+    let mut seen: Vec<(Reason, String)> = Vec::new();
+    ruling.holds.retain(|hold| {
+        let key = (hold.reason, hold.detail.clone());
+        let new = !seen.contains(&key);
+        seen.push(key);
+        new
+    });
+    ruling
+}

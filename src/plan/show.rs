@@ -1,0 +1,198 @@
+//! What people are shown of a service: its status, what differs, and how its slots and its route stand.
+
+use crate::model::id::SlotName;
+use crate::model::observed::Observation;
+use crate::model::release::Release;
+use crate::model::route::{Include, RouteForm};
+use crate::model::status::{HoldKind, Status};
+use crate::plan::drift::Drift;
+use crate::plan::facts::{Case, Standing};
+use crate::plan::hold::Hold;
+use crate::plan::safety;
+use crate::plan::target;
+use crate::plan::view::{Rollback, RollbackKind, RouteView, Running, SlotState, SlotView, View};
+
+/// How the service stands.
+pub(super) fn status(case: &Case<'_>, holds: &[Hold], pending: usize) -> Status {
+    let answers = case.live().is_some_and(|live| case.answers(live) || (case.is_fit(live) && case.process(live).is_none()));
+    let kind = holds.iter().map(Hold::kind).max();
+    match (case.standing, kind) {
+        (Standing::Orphan | Standing::Pruned, _) => Status::Orphaned,
+        (Standing::Wanted, Some(HoldKind::Person | HoldKind::World)) if answers || case.ledger().person.down => Status::Held,
+        (Standing::Wanted, Some(HoldKind::Person | HoldKind::World)) => Status::Degraded,
+        (Standing::Wanted, Some(HoldKind::Progress)) => Status::Progressing,
+        (Standing::Wanted, None) if pending > 0 => Status::Progressing,
+        (Standing::Wanted, None) if answers => Status::Converged,
+        (Standing::Wanted, None) => Status::Degraded,
+    }
+}
+
+/// Everything that `status` shows.
+pub(super) fn view(case: &Case<'_>) -> View {
+    let wanted = (case.standing == Standing::Wanted).then(|| target::wanted(case).ok()).flatten();
+    View {
+        desired: wanted.as_ref().map(running),
+        desired_version: (case.standing == Standing::Wanted).then(|| case.spec.jar.version.clone()),
+        live: case.live().cloned(),
+        slots: case.places().into_iter().filter_map(|slot| slot_view(case, slot)).collect(),
+        route: route(case),
+        rollback: rollback(case, wanted.as_ref()),
+    }
+}
+
+fn running(release: &Release) -> Running {
+    Running { version: release.version.clone(), sha256: Some(release.digest.clone()), release: Some(release.id.clone()) }
+}
+
+fn slot_view(case: &Case<'_>, slot: &SlotName) -> Option<SlotView> {
+    let seen = case.slot(slot)?;
+    let process = case.process(slot);
+    Some(SlotView {
+        slot: slot.clone(),
+        port: seen.port,
+        state: state(case, slot),
+        pid: process.map(|p| p.identity.pid),
+        running: process.and_then(|_| runs(case, slot)),
+        ready: process.and_then(|_| seen.probe.known()).map(|_| case.answers(slot)),
+    })
+}
+
+fn runs(case: &Case<'_>, slot: &SlotName) -> Option<Running> {
+    let record = case.record(slot)?;
+    let known = record.release.as_ref().and_then(|id| case.ledger().releases.get(id));
+    Some(known.map_or_else(
+        || Running { version: record.version.clone(), sha256: None, release: record.release.clone() },
+        |r| Running { version: record.version.clone(), ..running(r) },
+    ))
+}
+
+fn state(case: &Case<'_>, slot: &SlotName) -> SlotState {
+    let Some(seen) = case.slot(slot) else { return SlotState::Unknown };
+    match &seen.process {
+        Observation::Unknown(_) => SlotState::Unknown,
+        Observation::Known(_) if case.is_stopping(slot) => SlotState::Stopping,
+        Observation::Known(_) if case.live() == Some(slot) => SlotState::Live,
+        Observation::Known(_) if case.record(slot).is_some_and(|r| !r.served) => SlotState::Candidate,
+        Observation::Known(_) if safety::draining(case, slot).is_some() => SlotState::Draining,
+        Observation::Known(_) => SlotState::Standby,
+        Observation::Absent => match &seen.occupants {
+            Observation::Known(others) if others.is_empty() => SlotState::Empty,
+            Observation::Known(_) => SlotState::Occupied,
+            Observation::Absent => SlotState::Empty,
+            Observation::Unknown(_) => SlotState::Unknown,
+        },
+    }
+}
+
+fn route(case: &Case<'_>) -> RouteView {
+    let seen = &case.seen.route;
+    let whys = [
+        seen.include.unknown().map(|why| format!("include: {why}")),
+        seen.nginx.unknown().map(|why| format!("nginx: {why}")),
+        seen.loaded.unknown().map(|why| format!("loaded: {why}")),
+        seen.proxied.unknown().map(|why| format!("proxied: {why}")),
+    ];
+    RouteView {
+        include: case.on_disk().cloned(),
+        loaded: case.loaded().cloned(),
+        proxied: case.proxied().cloned(),
+        unknown: whys.into_iter().flatten().collect(),
+    }
+}
+
+/// What `slotd rollback` would do now.
+fn rollback(case: &Case<'_>, wanted: Option<&Release>) -> Rollback {
+    let live = case.live();
+    let current = live.and_then(|l| case.release(l)).or(wanted.map(|r| &r.id));
+    let warm =
+        live.and_then(|l| case.alternatives(l).into_iter().find(|s| case.release(s).is_some() && case.release(s) != current));
+    if let Some(record) = warm.and_then(|slot| case.record(slot)) {
+        return Rollback { kind: RollbackKind::Warm, version: Some(record.version.clone()) };
+    }
+    let cold = case.ledger().good.iter().rev().filter(|id| Some(*id) != current);
+    let cold = cold.filter_map(|id| case.ledger().releases.get(id)).find(|r| case.seen.stored.contains(&r.digest));
+    match cold {
+        Some(release) => Rollback { kind: RollbackKind::Cold, version: Some(release.version.clone()) },
+        None => Rollback { kind: RollbackKind::None, version: None },
+    }
+}
+
+/// What differs between the manifest and the host.
+pub(super) fn drift(case: &Case<'_>) -> Vec<Drift> {
+    if case.standing != Standing::Wanted {
+        return vec![differs("service", "not in the manifest", "known", "the state folder has a ledger of it")];
+    }
+    release_drift(case).into_iter().chain(include_drift(case)).chain(slot_drift(case)).collect()
+}
+
+fn differs(path: &str, desired: impl Into<String>, observed: impl Into<String>, evidence: impl Into<String>) -> Drift {
+    Drift { path: path.to_owned(), desired: desired.into(), observed: observed.into(), evidence: evidence.into() }
+}
+
+fn release_drift(case: &Case<'_>) -> Option<Drift> {
+    let wanted = target::wanted(case).ok()?;
+    let live = case.live();
+    let here = live.and_then(|l| runs(case, l));
+    let label = |version: &str, id: &str| format!("{version} ({id})");
+    let desired = label(&wanted.version, wanted.id.as_str());
+    let Some(running) = here.filter(|_| live.is_some_and(|l| case.process(l).is_some())) else {
+        let found = live.map_or("no route".to_owned(), |l| format!("nothing of ours on {l}"));
+        return Some(differs("release", desired, found, evidence(case)));
+    };
+    let id = running.release.as_ref().map_or("started by others", |r| r.as_str());
+    let same = running.release.as_ref() == Some(&wanted.id) && running.version == wanted.version;
+    (!same).then(|| differs("release", desired, label(&running.version, id), evidence(case)))
+}
+
+/// Which witnesses say which slot is live.
+fn evidence(case: &Case<'_>) -> String {
+    let say = |slot: Option<&SlotName>| slot.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+    let pid = case.live_identity().map_or_else(|| "no process".to_owned(), |i| format!("pid {}", i.pid));
+    format!("include {}, loaded {}, proxied {}; {pid}", say(case.on_disk()), say(case.loaded()), say(case.proxied()))
+}
+
+fn include_drift(case: &Case<'_>) -> Option<Drift> {
+    let path = case.spec.proxy.include.display().to_string();
+    let wanted = match case.form() {
+        RouteForm::Flag => "flag form",
+        RouteForm::Static => "one static line",
+    };
+    let found = match &case.seen.route.include {
+        Observation::Known(Include::Ours(text)) if text.form == case.form() => return None,
+        Observation::Known(Include::Ours(_)) => "the other form".to_owned(),
+        Observation::Known(Include::Plain(target)) => format!("one line of the old scripts, to port {}", target.port),
+        Observation::Known(Include::Elsewhere { state }) => format!("written by the slotd of {state}"),
+        Observation::Known(Include::Edited { .. }) => "edited by hand".to_owned(),
+        Observation::Absent => "no such file".to_owned(),
+        Observation::Unknown(why) => why.clone(),
+    };
+    Some(differs("proxy.include", wanted, found, path))
+}
+
+/// Slots whose process listens elsewhere than the manifest says.
+fn slot_drift(case: &Case<'_>) -> Vec<Drift> {
+    let moved = |slot: &&SlotName| case.process(slot).is_some() && !case.is_in_place(slot);
+    let drift = |slot: &SlotName| {
+        let wanted = case.spec.port_of(slot).map_or("not in the manifest".to_owned(), |p| p.to_string());
+        let found = case.record(slot).map_or_else(String::new, |r| r.port.to_string());
+        differs(&format!("slots.{slot}.port"), wanted, found, "the port that its process was started with")
+    };
+    case.places().into_iter().filter(moved).map(drift).collect()
+}
+
+/// What a person should know besides.
+pub(super) fn notes(case: &Case<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(changed) = case.seen.jar.known().and_then(|jar| jar.changed.as_ref()) {
+        let path = case.spec.jar.path.display();
+        notes.push(format!(
+            "artifact_changed: {path} holds other bytes now (sha256 {}); they deploy nothing until jar.version changes",
+            changed.short()
+        ));
+    }
+    for slot in case.places() {
+        let record = case.record(slot).filter(|r| r.evidence.is_some());
+        notes.extend(record.and_then(|r| r.evidence.as_ref()).map(|why| format!("{slot} was taken over: {why}")));
+    }
+    notes
+}

@@ -1,0 +1,114 @@
+//! Which release should serve: what the manifest asks for, unless a person, a quarantine or the jar itself says otherwise.
+
+use crate::model::id::ReleaseId;
+use crate::model::observed::Observation;
+use crate::model::release::Release;
+use crate::model::status::Reason;
+use crate::plan::facts::{Case, Standing};
+use crate::plan::hold::Hold;
+use crate::plan::pace;
+use crate::plan::ruling::hold;
+
+/// The release that should serve, and why it is not the one of the manifest.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) release: Option<Release>,
+    pub(super) holds: Vec<Hold>,
+}
+
+/// Works the target out.
+pub(super) fn target(case: &Case<'_>) -> Target {
+    if case.standing != Standing::Wanted {
+        return Target { release: staying(case), holds: Vec::new() };
+    }
+    match wanted(case) {
+        Err(hold) => Target { release: staying(case), holds: vec![hold] },
+        Ok(wanted) => judged(case, wanted),
+    }
+}
+
+/// The release of the manifest.
+pub(super) fn wanted(case: &Case<'_>) -> Result<Release, Hold> {
+    let jar = &case.spec.jar;
+    let fact = match &case.seen.jar {
+        Observation::Known(fact) => fact,
+        Observation::Absent => {
+            let found = format!("{} is not there", jar.path.display());
+            return Err(hold(Reason::ArtifactMissing, found, "put the jar there", pace::WORLD));
+        }
+        Observation::Unknown(why) => return Err(hold(Reason::ArtifactUnfit, why, "put a whole jar there", pace::WORLD)),
+    };
+    let env_file = env_file(case)?;
+    Ok(Release::new(&jar.version, fact.digest.clone(), case.spec.launch.clone(), env_file))
+}
+
+fn env_file(case: &Case<'_>) -> Result<Option<crate::model::id::Digest>, Hold> {
+    let Some(path) = &case.spec.launch.env_file else { return Ok(None) };
+    let unfit = |why: String| hold(Reason::LaunchUnfit, why, "mend launch.env_file", pace::WORLD);
+    match &case.seen.env_file {
+        Observation::Known(digest) => Ok(Some(digest.clone())),
+        Observation::Absent => Err(unfit(format!("env_file {} is not there", path.display()))),
+        Observation::Unknown(why) => Err(unfit(why.clone())),
+    }
+}
+
+/// What a person or a failure made of the wish.
+fn judged(case: &Case<'_>, wanted: Release) -> Target {
+    let ledger = case.ledger();
+    let back = ledger.person.rollback.as_ref().filter(|r| r.away == wanted.id).and_then(|r| ledger.releases.get(&r.to));
+    if let Some(to) = back {
+        return Target { release: Some(to.clone()), holds: vec![rolled_back(case, &wanted)] };
+    }
+    if let Some(cause) = ledger.quarantine.get(&wanted.id) {
+        return Target { release: staying(case), holds: vec![quarantined(case, &wanted, cause)] };
+    }
+    let serves = case.live().and_then(|live| case.release(live)) == Some(&wanted.id);
+    if ledger.person.paused && !serves {
+        return Target { release: staying(case), holds: vec![paused(case, &wanted)] };
+    }
+    Target { release: Some(wanted), holds: Vec::new() }
+}
+
+fn rolled_back(case: &Case<'_>, wanted: &Release) -> Hold {
+    hold(
+        Reason::RolledBack,
+        format!("a person went back from {}", wanted.version),
+        format!("ask for another release, or `slotd retry {}`", case.spec.name),
+        pace::PERSON,
+    )
+}
+
+fn quarantined(case: &Case<'_>, wanted: &Release, cause: &str) -> Hold {
+    hold(
+        Reason::Quarantined,
+        format!("{} is not tried again: {cause}", wanted.version),
+        format!("ask for another release, or `slotd retry {}`", case.spec.name),
+        pace::PERSON,
+    )
+}
+
+fn paused(case: &Case<'_>, wanted: &Release) -> Hold {
+    hold(
+        Reason::Paused,
+        format!("{} is not deployed: a person paused deployments", wanted.version),
+        format!("`slotd resume {}`", case.spec.name),
+        pace::PERSON,
+    )
+}
+
+/// What serves goes on serving: the release of the live slot, else the last good one.
+pub(super) fn staying(case: &Case<'_>) -> Option<Release> {
+    let live = case.live().and_then(|live| case.release(live));
+    live.and_then(|id| usable(case, id)).or_else(|| last_good(case)).cloned()
+}
+
+/// The newest release that proved itself and is not in quarantine.
+pub(super) fn last_good<'a>(case: &Case<'a>) -> Option<&'a Release> {
+    case.ledger().good.iter().rev().find_map(|id| usable(case, id))
+}
+
+/// A release that is known and not in quarantine.
+fn usable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
+    let ledger = case.ledger();
+    ledger.releases.get(id).filter(|_| !ledger.quarantine.contains_key(id))
+}
