@@ -8,6 +8,11 @@
 )]
 
 mod cli;
+mod convergence;
+mod layering;
+mod manifest;
 mod nginx;
 mod report;
+mod schema;
 mod support;
+mod world;
