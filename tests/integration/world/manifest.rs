@@ -54,6 +54,12 @@ fn jar_path(name: &str, version: &str) -> PathBuf {
     format!("/build/{name}-{version}.jar").into()
 }
 
+/// The same manifest with another version.
+pub(crate) fn renamed(spec: &ServiceSpec, version: &str) -> ServiceSpec {
+    let path = jar_path(spec.name.as_str(), version);
+    ServiceSpec { jar: JarSpec { version: version.to_owned(), path, sha256: None }, ..spec.clone() }
+}
+
 pub(crate) fn slot(name: &str, port: u16) -> SlotSpec {
     SlotSpec { name: SlotName::new(name), port: Port(port) }
 }

@@ -86,6 +86,7 @@ impl Lock for World {
     type Guard = Guard;
 
     async fn lock(&self, _timeout: Duration) -> Result<Guard, LockError> {
+        self.count_pass();
         if self.locked.replace(true) {
             return Err(LockError::Held { state: "/state".into(), pid: Some(1) });
         }

@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub(crate) memory: u64,
     /// So many of the next changes fail with an I/O error.
     pub(crate) refused: u32,
+    /// The change after so many others fails.
+    pub(crate) refuse_in: Option<usize>,
     /// Processes cannot be read.
     pub(crate) blind: bool,
     agenda: BTreeMap<(u64, u64), Due>,
@@ -114,7 +116,15 @@ pub(crate) struct World {
     state: RefCell<State>,
     fuse: Cell<Option<(usize, When)>>,
     locked: Rc<Cell<bool>>,
+    /// Passes at this instant, and in all.
+    passes: Cell<(u64, usize, usize)>,
 }
+
+/// Passes without any time in between: more is a circle.
+const AT_ONCE: usize = 200;
+
+/// Passes in one test at most.
+const PASSES: usize = 200_000;
 
 impl World {
     /// A host as the README's quick start leaves it: nginx runs, its configuration names the includes, which are not there yet.
@@ -141,6 +151,7 @@ impl World {
             launch_fault: None,
             memory: 8 << 30,
             refused: 0,
+            refuse_in: None,
             blind: false,
             agenda: BTreeMap::new(),
             due: 0,
@@ -148,7 +159,7 @@ impl World {
             trace: Vec::new(),
             judge: Judge::default(),
         };
-        let world = Self { state: RefCell::new(state), fuse: Cell::new(None), locked: Rc::new(Cell::new(false)) };
+        let world = Self { state: RefCell::new(state), fuse: Cell::new(None), locked: Rc::new(Cell::new(false)), passes: Cell::new((0, 0, 0)) };
         world.state.borrow_mut().start_nginx();
         world
     }
@@ -166,9 +177,29 @@ impl World {
         self.fuse.set(Some((k, when)));
     }
 
+    /// The k-th change from now fails with an I/O error.
+    pub(crate) fn refuse_at(&self, k: usize) {
+        self.touch().refuse_in = Some(k);
+    }
+
     /// Whether the crash is still to come.
     pub(crate) fn disarm(&self) -> bool {
         self.fuse.take().is_some()
+    }
+
+    /// A pass begins; a loop that goes in circles ends here.
+    fn count_pass(&self) {
+        let now = self.state.borrow().now;
+        let (at, here, all) = self.passes.get();
+        let here = if at == now { here + 1 } else { 0 };
+        self.passes.set((now, here, all + 1));
+        let fine = here < AT_ONCE && all < PASSES;
+        assert!(fine, "it does not come to rest\n{}", self.tail());
+    }
+
+    fn tail(&self) -> String {
+        let state = self.state.borrow();
+        state.trace[state.trace.len().saturating_sub(60)..].join("\n")
     }
 
     fn strike(&self, when: When) {
@@ -196,8 +227,10 @@ impl World {
         let mut state = self.state.borrow_mut();
         state.note(|| format!("{word} {}", what()));
         *state.counts.entry(word).or_default() += 1;
-        if state.refused > 0 {
-            state.refused -= 1;
+        let due = state.refuse_in.take();
+        state.refuse_in = due.and_then(|left| left.checked_sub(1));
+        if state.refused > 0 || due == Some(0) {
+            state.refused = state.refused.saturating_sub(1);
             state.note(|| "  fails".to_owned());
             return Err(refusal(std::io::Error::other("no space left on device")));
         }

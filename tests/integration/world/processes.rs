@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use slotd::host::probes::{Probes, Question};
 use slotd::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
-use slotd::model::desired::LaunchSpec;
+use slotd::model::desired::{LaunchSpec, ServiceSpec};
 use slotd::model::id::{Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use slotd::model::observed::{Answer, Exit, ExitCause, Observation};
 
@@ -104,6 +104,27 @@ impl State {
         identity
     }
 
+    /// A process that others started: the same application, with the profile that they gave it.
+    pub(crate) fn begin_by_others(&mut self, spec: &ServiceSpec, name: &str, port: Port) {
+        let (born, boot) = (self.now, self.boot_id());
+        self.begin(Process {
+            pid: 0,
+            born,
+            boot,
+            cookie: None,
+            service: spec.name.clone(),
+            slot: SlotName::new(name),
+            release: ReleaseId::new("scripts"),
+            digest: Digest::new("scripts"),
+            port,
+            log: format!("/home/{name}/nohup.out").into(),
+            behaviour: Behaviour::good(),
+            listening: false,
+            told: false,
+            sick: false,
+        });
+    }
+
     /// The process binds its port, or finds it taken and ends.
     pub(crate) fn listens(&mut self, pid: u32) -> Option<Port> {
         let port = self.processes.get(&pid)?.port;
@@ -200,6 +221,13 @@ impl State {
             }
             Some(_) | None => Answer::Good,
         }
+    }
+}
+
+impl World {
+    /// See [`State::begin_by_others`].
+    pub(crate) fn by_others(&self, spec: &ServiceSpec, name: &str, port: Port) {
+        self.touch().begin_by_others(spec, name, port);
     }
 }
 
