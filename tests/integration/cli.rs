@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use assert_cmd::cargo::CommandCargoExt;
 
-use crate::support::golden::golden;
+use crate::support::golden;
 
 /// slotd with nothing of our own surroundings: no terminal width, no colours, no state, no home.
 fn slotd(folder: &Path) -> Command {

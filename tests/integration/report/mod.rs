@@ -17,7 +17,7 @@ use slotd::report::progress::{Lines, Spinners};
 use slotd::report::summary::{Ending, Outcome};
 use slotd::report::{human, json, markdown, summary};
 
-use crate::support::golden::golden;
+use crate::support::golden;
 
 fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut bytes = Vec::new();
