@@ -35,11 +35,7 @@ impl Lock for LinuxHost {
             }
         };
         match tokio::time::timeout(timeout, attempts).await {
-            Ok(file) => {
-                let mut guard = LockGuard(file.map_err(fault)?);
-                overwrite(&mut guard.0, std::process::id().to_string().as_bytes()).map_err(fault)?;
-                Ok(guard)
-            }
+            Ok(file) => Ok(LockGuard(file.map_err(fault)?)),
             Err(_elapsed) => Err(LockError::Held { state: self.state.clone(), pid: holder(&path) }),
         }
     }
@@ -76,9 +72,14 @@ fn overwrite(file: &mut File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)
 }
 
-/// Who holds the lock, as it wrote itself; for a message only.
+/// Who holds the lock, as the kernel says (proc_locks(5)); for a message only. Writing our pid into the file instead would change
+/// it at every pass, and a pass with nothing to do writes nothing.
 fn holder(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    let inode = fs::metadata(path).ok()?.ino();
+    let table = fs::read_to_string("/proc/locks").ok()?;
+    let rows = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let mut ours = rows.filter(|row| row.get(5).is_some_and(|file| file.rsplit(':').next() == Some(&inode.to_string())));
+    ours.find_map(|row| row.get(4)?.parse().ok())
 }
 
 /// A controller at work.

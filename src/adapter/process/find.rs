@@ -1,6 +1,7 @@
 //! Whether a process is the recorded one, and which processes carry a cookie of slotd.
 
 use std::io;
+use std::path::Path;
 
 use crate::adapter::process::stat::{self, Stat};
 use crate::adapter::{LinuxHost, clock};
@@ -102,22 +103,26 @@ pub(in crate::adapter) fn pids() -> io::Result<Vec<u32>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Every process with our variables. Those whose environment we may not read are other users': a slot of ours runs as our own
-/// user, or we are root.
-pub(super) fn bearers() -> Observation<Vec<Bearer>> {
+/// Which state folder a process belongs to: two slotd on one host may both have a service of the same name.
+pub(super) const STATE: &str = "SLOTD_STATE";
+
+/// Every process with our variables and of this state folder. Those whose environment we may not read are other users': a slot
+/// of ours runs as our own user, or we are root.
+pub(super) fn bearers(state: &Path) -> Observation<Vec<Bearer>> {
     let (boot, pids) = match (clock::boot_id(), pids()) {
         (Ok(boot), Ok(pids)) => (boot, pids),
         (Err(error), _) | (_, Err(error)) => return Observation::Unknown(format!("cannot read the process table: {error}")),
     };
     let others = pids.into_iter().filter(|pid| *pid != std::process::id());
-    Observation::Known(others.filter_map(|pid| bearer(pid, &boot)).collect())
+    Observation::Known(others.filter_map(|pid| bearer(pid, &boot, state)).collect())
 }
 
 /// The start time is read on both sides of the environment, so that both are the same process's.
-fn bearer(pid: u32, boot: &BootId) -> Option<Bearer> {
+fn bearer(pid: u32, boot: &BootId, state: &Path) -> Option<Bearer> {
     let stat = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
     let env = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let cookie = Cookie::new(variable(&env, "SLOTD_COOKIE")?);
+    variable(&env, STATE).filter(|text| Path::new(text) == state)?;
     let identity = Identity { boot: boot.clone(), pid, start: stat.start, cookie: Some(cookie) };
     let found = Found { resident: resident(pid).unwrap_or(0), age: stat.age(), identity };
     let bearer = Bearer {
@@ -173,7 +178,7 @@ mod tests {
 
     fn sleeper(cookie: &str) -> (Sleeper, Identity) {
         let mut command = Command::new("sleep");
-        command.arg("60").env("SLOTD_COOKIE", cookie).env("SLOTD_SERVICE", "web").env("SLOTD_SLOT", "real1");
+        command.arg("60").env(STATE, "/nonexistent/slotd").env("SLOTD_COOKIE", cookie).env("SLOTD_SERVICE", "web").env("SLOTD_SLOT", "real1");
         let child = command.env("SLOTD_RELEASE", "r1-0").spawn().unwrap();
         let start = stat::read(child.id()).unwrap().start;
         let identity =

@@ -22,7 +22,7 @@ impl Processes for LinuxHost {
     }
 
     fn bearers(&self) -> Observation<Vec<Bearer>> {
-        find::bearers()
+        find::bearers(&self.state)
     }
 
     fn port(&self, question: &PortQuestion) -> Observation<PortFact> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::adapter::process::find::STATE;
 use crate::adapter::process::{fault, stat};
 use crate::adapter::{LinuxHost, clock, files, launch};
 use crate::host::processes::{ProcessError, StartOrder, environment};
@@ -26,9 +27,11 @@ impl LinuxHost {
         let mut command = Command::new(&self.launcher);
         command.arg(launch::SUBCOMMAND).args(launcher_args(order, &java, &jar));
         command.current_dir(work).stdin(Stdio::null()).stdout(out).stderr(err);
-        NOT_INHERITED.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in NOT_INHERITED {
+            command.env_remove(name);
+        }
         // What slotd itself sets comes last: a cookie from an env file would hide the process from us.
-        command.envs(env_file).envs(environment(order));
+        command.envs(env_file).envs(environment(order)).env(STATE, &self.state);
         let child = command.spawn().map_err(start_error(&order.launch.java))?;
         let pid = child.id();
         // Not yet reaped, so the number is still this process's, even if it has ended already.
