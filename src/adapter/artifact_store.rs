@@ -81,7 +81,8 @@ impl Artifacts for LinuxHost {
     fn list(&self) -> Vec<Digest> {
         let Ok(entries) = fs::read_dir(self.artifacts()) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut all: Vec<_> = names.filter(|name| is_digest(name)).map(Digest::new).filter(|digest| self.stored(digest)).collect();
+        let mut all: Vec<_> =
+            names.filter(|name| is_digest(name)).map(Digest::new).filter(|digest| self.stored(digest)).collect();
         all.sort();
         all
     }

@@ -102,7 +102,10 @@ impl LinuxHost {
 }
 
 /// tokio replaced this call by an unsafe one, because a type of one's own may name another descriptor later; `OwnedFd` cannot.
-#[expect(deprecated, reason = "the newer call is unsafe, which this crate forbids, and what it guards against cannot happen here")]
+#[expect(
+    deprecated,
+    reason = "the newer call is unsafe, which this crate forbids, and what it guards against cannot happen here"
+)]
 fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
 }

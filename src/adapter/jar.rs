@@ -69,9 +69,7 @@ fn manifest(file: File) -> io::Result<Option<String>> {
     let mut text = Vec::new();
     match method {
         CompressionMethod::STORE => packed.take(MANIFEST_LIMIT).read_to_end(&mut text)?,
-        CompressionMethod::DEFLATE => {
-            flate2::read::DeflateDecoder::new(packed).take(MANIFEST_LIMIT).read_to_end(&mut text)?
-        }
+        CompressionMethod::DEFLATE => flate2::read::DeflateDecoder::new(packed).take(MANIFEST_LIMIT).read_to_end(&mut text)?,
         other => return Err(io::Error::other(format!("its manifest is packed in a way that jars do not use: {other:?}"))),
     };
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))

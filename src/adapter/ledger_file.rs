@@ -244,7 +244,9 @@ mod tests {
         let (_dir, host, web) = place();
         host.commit(&web, &Ledger::default()).unwrap();
         let path = host.service(&web).join(LEDGER);
-        for (content, says) in [("{\"format\":2,\"new\":{}}", "format 2"), ("", "move it away"), ("{\"format\":1}", "missing field")] {
+        for (content, says) in
+            [("{\"format\":2,\"new\":{}}", "format 2"), ("", "move it away"), ("{\"format\":1}", "missing field")]
+        {
             fs::write(&path, content).unwrap();
             let error = host.load(&web).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

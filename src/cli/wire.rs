@@ -93,4 +93,3 @@ pub(super) fn trace(context: &Context) {
     // A second subscriber is refused; the first one, of a test, is as good.
     drop(subscriber.with_ansi(context.console.err_is_coloured).try_init());
 }
-

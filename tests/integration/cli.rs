@@ -40,8 +40,24 @@ fn the_help_is_the_reference() {
 #[test]
 fn every_verb_explains_itself() {
     let verbs = [
-        "validate", "config", "plan", "apply", "run", "status", "logs", "history", "rollback", "promote", "pause", "resume",
-        "retry", "restart", "down", "schema", "completions", "man",
+        "validate",
+        "config",
+        "plan",
+        "apply",
+        "run",
+        "status",
+        "logs",
+        "history",
+        "rollback",
+        "promote",
+        "pause",
+        "resume",
+        "retry",
+        "restart",
+        "down",
+        "schema",
+        "completions",
+        "man",
     ];
     for verb in verbs {
         let help = run(&format!("{verb} --help"));
@@ -58,8 +74,17 @@ fn what_launches_slots_is_no_verb_for_people() {
 #[test]
 fn bad_usage_is_refused_with_4_on_standard_error() {
     let lines = [
-        "", "nosuch", "plan --nosuch", "logs", "rollback", "apply --timeout 30", "plan Web", "plan -v -q", "-o yaml plan",
-        "status --watch --exit-code", "logs web --follow --start 1",
+        "",
+        "nosuch",
+        "plan --nosuch",
+        "logs",
+        "rollback",
+        "apply --timeout 30",
+        "plan Web",
+        "plan -v -q",
+        "-o yaml plan",
+        "status --watch --exit-code",
+        "logs web --follow --start 1",
     ];
     for line in lines {
         let output = run(line);

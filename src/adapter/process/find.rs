@@ -178,11 +178,15 @@ mod tests {
 
     fn sleeper(cookie: &str) -> (Sleeper, Identity) {
         let mut command = Command::new("sleep");
-        command.arg("60").env(STATE, "/nonexistent/slotd").env("SLOTD_COOKIE", cookie).env("SLOTD_SERVICE", "web").env("SLOTD_SLOT", "real1");
+        command
+            .arg("60")
+            .env(STATE, "/nonexistent/slotd")
+            .env("SLOTD_COOKIE", cookie)
+            .env("SLOTD_SERVICE", "web")
+            .env("SLOTD_SLOT", "real1");
         let child = command.env("SLOTD_RELEASE", "r1-0").spawn().unwrap();
         let start = stat::read(child.id()).unwrap().start;
-        let identity =
-            Identity { boot: clock::boot_id().unwrap(), pid: child.id(), start, cookie: Some(Cookie::new(cookie)) };
+        let identity = Identity { boot: clock::boot_id().unwrap(), pid: child.id(), start, cookie: Some(Cookie::new(cookie)) };
         (Sleeper(child), identity)
     }
 

@@ -103,9 +103,8 @@ fn launcher_args(order: &StartOrder, java: &Path, jar: &Path) -> Vec<OsString> {
 /// The arguments of the JVM, in the order that its launcher wants: options, jar, arguments of the application.
 fn command_line(order: &StartOrder, jar: &Path) -> Vec<OsString> {
     let launch = &order.launch;
-    let property = |name: &str, values: &[String]| {
-        (!values.is_empty()).then(|| OsString::from(format!("-D{name}={}", values.join(","))))
-    };
+    let property =
+        |name: &str, values: &[String]| (!values.is_empty()).then(|| OsString::from(format!("-D{name}={}", values.join(","))));
     let mut all: Vec<OsString> = launch.jvm_args.iter().map(OsString::from).collect();
     all.extend(property("spring.profiles.active", &launch.profiles));
     all.extend(property("spring.config.location", &launch.config_locations));

@@ -30,8 +30,7 @@ const SECONDS: i64 = 2;
 
 /// The sockets of both families that pass the filter.
 pub(super) fn sockets(filter: Filter) -> io::Result<Vec<Socket>> {
-    let netlink =
-        socket(AddressFamily::Netlink, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
+    let netlink = socket(AddressFamily::Netlink, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
     setsockopt(&netlink, sockopt::ReceiveTimeout, &TimeVal::seconds(SECONDS))?;
     let mut found = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {

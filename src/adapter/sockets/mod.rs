@@ -204,7 +204,9 @@ mod tests {
 
     #[test]
     fn a_connection_that_waits_in_a_full_queue_counts_once() {
-        use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen, socket};
+        use nix::sys::socket::{
+            AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen, socket,
+        };
         use std::os::fd::AsRawFd;
         let flags = SockFlag::SOCK_CLOEXEC;
         let server = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
@@ -213,8 +215,7 @@ mod tests {
         let address: SockaddrIn = getsockname(server.as_raw_fd()).unwrap();
         let clients: Vec<_> = (0..4)
             .map(|_| {
-                let client =
-                    socket(AddressFamily::Inet, SockType::Stream, flags | SockFlag::SOCK_NONBLOCK, None).unwrap();
+                let client = socket(AddressFamily::Inet, SockType::Stream, flags | SockFlag::SOCK_NONBLOCK, None).unwrap();
                 drop(connect(client.as_raw_fd(), &address));
                 client
             })

@@ -11,15 +11,8 @@ use crate::host::processes::{PortFact, PortQuestion, Processes};
 use crate::model::observed::{Observation, Occupant, Owner};
 
 /// States in which the far end of somebody's outgoing connection keeps its source port.
-const CONNECTED: [u8; 7] = [
-    state::ESTABLISHED,
-    state::SYN_SENT,
-    state::FIN_WAIT1,
-    state::FIN_WAIT2,
-    state::CLOSE_WAIT,
-    state::LAST_ACK,
-    state::CLOSING,
-];
+const CONNECTED: [u8; 7] =
+    [state::ESTABLISHED, state::SYN_SENT, state::FIN_WAIT1, state::FIN_WAIT2, state::CLOSE_WAIT, state::LAST_ACK, state::CLOSING];
 
 impl LinuxHost {
     pub(in crate::adapter) fn occupied(&self, question: &PortQuestion) -> Observation<PortFact> {
@@ -46,12 +39,8 @@ impl LinuxHost {
         }
         Ok(match bind::attempt(ip, question.port) {
             bind::Bind::Free => Observation::Known(PortFact { own: false, occupants: Vec::new() }),
-            bind::Bind::Taken => {
-                Observation::Known(PortFact { own: false, occupants: self.explain(question, ip, &in_the_way)? })
-            }
-            bind::Bind::Impossible(why) => {
-                Observation::Unknown(format!("port {} cannot be bound on {ip}: {why}", question.port))
-            }
+            bind::Bind::Taken => Observation::Known(PortFact { own: false, occupants: self.explain(question, ip, &in_the_way)? }),
+            bind::Bind::Impossible(why) => Observation::Unknown(format!("port {} cannot be bound on {ip}: {why}", question.port)),
         })
     }
 
