@@ -71,7 +71,7 @@ enum Pin {
 
 impl LinuxHost {
     /// Pins first and compares then, so that what is watched is what was meant. A pidfd is readable once its process has ended,
-    /// a zombie's too (pidfd_open(2)).
+    /// a zombie's too (`pidfd_open(2)`).
     fn pin(&self, identity: &Identity) -> Pin {
         let fd = match pidfd(identity.pid) {
             Ok(fd) => fd,
@@ -116,7 +116,9 @@ async fn any_ends(pins: &[AsyncFd<OwnedFd>]) {
 
 /// A descriptor that means this very process for as long as it is open, whatever becomes of the number.
 pub(super) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    // No process can have a number that the kernel has no type for.
+    let no_such = || io::Error::from_raw_os_error(nix::libc::ESRCH);
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(no_such)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 

@@ -101,7 +101,8 @@ fn default_signals() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _inside = runtime.enter();
     for number in ignored {
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(number))?;
+        // The handler stays when its receiver goes.
+        drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(number))?);
     }
     Ok(())
 }

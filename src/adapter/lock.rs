@@ -72,7 +72,7 @@ fn overwrite(file: &mut File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)
 }
 
-/// Who holds the lock, as the kernel says (proc_locks(5)); for a message only. Writing our pid into the file instead would change
+/// Who holds the lock, as the kernel says (`proc_locks(5)`); for a message only. Writing our pid into the file instead would change
 /// it at every pass, and a pass with nothing to do writes nothing.
 fn holder(path: &Path) -> Option<u32> {
     let inode = fs::metadata(path).ok()?.ino();

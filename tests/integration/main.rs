@@ -10,6 +10,7 @@
 mod cli;
 mod convergence;
 mod layering;
+mod linux;
 mod manifest;
 mod nginx;
 mod report;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use procfs::Current;
 
-use crate::adapter::LinuxHost;
+use crate::adapter::{LinuxHost, sockets};
 use crate::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
 use crate::model::desired::LaunchSpec;
 use crate::model::id::{Identity, Port};
@@ -30,7 +30,7 @@ impl Processes for LinuxHost {
     }
 
     fn open(&self, port: Port) -> Observation<u32> {
-        self.connections(port)
+        sockets::connections(port)
     }
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {

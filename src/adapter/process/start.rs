@@ -13,7 +13,7 @@ use crate::adapter::{LinuxHost, clock, files, launch};
 use crate::host::processes::{ProcessError, StartOrder, environment};
 use crate::model::id::Identity;
 
-/// What systemd hands to slotd alone (sd_notify(3), sd_listen_fds(3)): with these an application could speak in our name.
+/// What systemd hands to slotd alone (`sd_notify(3)`, `sd_listen_fds(3)`): with these an application could speak in our name.
 const NOT_INHERITED: [&str; 6] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 impl LinuxHost {

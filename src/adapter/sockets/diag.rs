@@ -1,4 +1,4 @@
-//! The kernel's own answer over netlink (sock_diag(7)): filtered there by state and port, so nothing else is copied.
+//! The kernel's own answer over netlink (`sock_diag(7)`): filtered there by state and port, so nothing else is copied.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -28,7 +28,9 @@ pub(super) fn holders(inodes: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
         let held = sockets_of(pid);
         let wanted: Vec<_> = held.intersection(inodes).copied().collect();
         let Some(stat) = (!wanted.is_empty()).then(|| stat::read(pid).ok()).flatten() else { continue };
-        wanted.into_iter().for_each(|inode| all.entry(inode).or_default().push((stat.start, pid)));
+        for inode in wanted {
+            all.entry(inode).or_default().push((stat.start, pid));
+        }
     }
     let by_age = |mut found: Vec<(u64, u32)>| {
         found.sort_unstable();

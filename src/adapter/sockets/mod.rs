@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::adapter::LinuxHost;
 use crate::model::id::Port;
 use crate::model::observed::Observation;
 
@@ -110,15 +109,13 @@ impl Memory {
     }
 }
 
-impl LinuxHost {
-    /// Distinct connections towards a port, from the side of whoever serves it: there the other end of a loopback connection
-    /// has the port as its remote one and is not counted again. A connection that is only being made may have no end here
-    /// yet, so those are taken from the caller's side.
-    pub(super) fn connections(&self, port: Port) -> Observation<u32> {
-        match towards(port) {
-            Ok(count) => Observation::Known(count),
-            Err(error) => Observation::Unknown(format!("cannot list the connections to port {port}: {error}")),
-        }
+/// Distinct connections towards a port, from the side of whoever serves it: there the other end of a loopback connection has the
+/// port as its remote one and is not counted again. A connection that is only being made may have no end here yet, so those are
+/// taken from the caller's side.
+pub(super) fn connections(port: Port) -> Observation<u32> {
+    match towards(port) {
+        Ok(count) => Observation::Known(count),
+        Err(error) => Observation::Unknown(format!("cannot list the connections to port {port}: {error}")),
     }
 }
 
@@ -188,18 +185,17 @@ mod tests {
     #[test]
     fn a_loopback_connection_counts_once_and_one_that_the_client_closed_still_counts() {
         let (listener, port) = listener("[::]:0");
-        let host = LinuxHost::new("/nonexistent/slotd");
-        assert_eq!(host.connections(port), Observation::Known(0));
+        assert_eq!(connections(port), Observation::Known(0));
         let one = TcpStream::connect(("127.0.0.1", port.0)).unwrap();
         let (served, _) = listener.accept().unwrap();
-        assert_eq!(host.connections(port), Observation::Known(1));
+        assert_eq!(connections(port), Observation::Known(1));
         let two = TcpStream::connect(("::1", port.0)).unwrap();
-        assert_eq!(host.connections(port), Observation::Known(2), "not accepted yet");
+        assert_eq!(connections(port), Observation::Known(2), "not accepted yet");
         one.shutdown(std::net::Shutdown::Both).unwrap();
         drop(one);
-        assert_eq!(host.connections(port), Observation::Known(2), "CLOSE-WAIT until the server closes");
+        assert_eq!(connections(port), Observation::Known(2), "CLOSE-WAIT until the server closes");
         drop((served, two));
-        assert_eq!(host.connections(port), Observation::Known(1), "the second is in CLOSE-WAIT in the queue");
+        assert_eq!(connections(port), Observation::Known(1), "the second is in CLOSE-WAIT in the queue");
     }
 
     #[test]
@@ -216,11 +212,11 @@ mod tests {
         let clients: Vec<_> = (0..4)
             .map(|_| {
                 let client = socket(AddressFamily::Inet, SockType::Stream, flags | SockFlag::SOCK_NONBLOCK, None).unwrap();
-                drop(connect(client.as_raw_fd(), &address));
+                connect(client.as_raw_fd(), &address).expect_err("it is under way");
                 client
             })
             .collect();
-        let count = LinuxHost::new("/nonexistent/slotd").connections(Port(address.port()));
+        let count = connections(Port(address.port()));
         assert_eq!(count, Observation::Known(4), "two in the queue, two that still send SYN");
         drop(clients);
     }

@@ -92,7 +92,7 @@ fn a_stranger_on_another_loopback_address_is_in_the_way_of_a_wildcard_alone() {
     let (_listener, port) = listener("127.0.0.2:0");
     assert!(occupants(&host(), &question(port, "127.0.0.1")).is_empty());
     assert_eq!(occupants(&host(), &question(port, "::")).len(), 1);
-    let (_own, _) = (TcpListener::bind(("127.0.0.1", port.0)).unwrap(), ());
+    let _own = TcpListener::bind(("127.0.0.1", port.0)).unwrap();
     let sleeper = Heir(Command::new("sleep").arg("60").spawn().unwrap());
     let pid = sleeper.0.id();
     let starting = Identity { pid, start: stat::read(pid).unwrap().start, ..me() };
