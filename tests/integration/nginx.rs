@@ -364,7 +364,7 @@ async fn nginx_itself_says_what_it_has_loaded_over_http_and_https() {
     let silent = loaded(&both(7)).await;
     let expected =
         format!("nobody answers on 127.0.0.1:{}, 127.0.0.1:{}", bench.plain.min(bench.tls), bench.plain.max(bench.tls));
-    assert_eq!(silent.unknown().map(|why| why.len()), Some(expected.len()), "{silent:?}");
+    assert_eq!(silent.unknown().map(|why| str::len), Some(expected.len()), "{silent:?}");
 
     let nginx = bench.start();
     let said = |generation, name| Observation::Known(Loaded { generation, slot: slot(name) });
