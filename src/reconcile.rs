@@ -86,13 +86,32 @@ pub enum ReconcileError {
     },
 }
 
-/// Observes and plans; takes no lock and touches nothing.
+/// Observes and plans; takes no lock and touches nothing. Looks again where one look is too short to call a slot ready.
 ///
 /// # Errors
 /// When our memory cannot be read, or a named service does not exist.
 pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<Plan, ReconcileError> {
-    let observed = see(host, goal, watch).await?;
-    Ok(plan(&goal.desired, &observed, goal.orphans))
+    let mut looks = goal.desired.services.values().map(|s| s.health.successes).max().unwrap_or(1);
+    loop {
+        let observed = see(host, goal, watch).await?;
+        let plan = plan(&goal.desired, &observed, goal.orphans);
+        looks = looks.saturating_sub(1);
+        match half_ready(goal, &observed) {
+            Some(interval) if looks > 0 => host.wait(&[], interval).await,
+            Some(_) | None => return Ok(plan),
+        }
+    }
+}
+
+/// The time until another look may count a further good answer of a slot that has given some, but not enough.
+fn half_ready(goal: &Goal, observed: &ObservedState) -> Option<Duration> {
+    let health = |name| goal.desired.services.get(name).map(|spec| &spec.health);
+    let short = observed.services.iter().filter_map(|(name, seen)| Some((health(name)?, seen))).filter(|(health, seen)| {
+        let candidates = seen.slots.iter().filter(|(name, _)| seen.ledger.slots.get(*name).is_some_and(|r| !r.served));
+        let mut probes = candidates.filter_map(|(_, slot)| slot.probe.known());
+        probes.any(|probe| probe.good > 0 && probe.good < health.successes)
+    });
+    short.map(|(health, _)| health.interval).max()
 }
 
 #[tracing::instrument(name = "observe", skip_all)]
