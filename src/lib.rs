@@ -21,11 +21,14 @@
 //! Reading order: [`model::observed`] and [`model::ledger`], then [`plan`], then [`reconcile`].
 
 pub mod adapter;
+pub mod cli;
 pub mod controller;
 pub mod event;
 pub mod execute;
 pub mod host;
+pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod reconcile;
+pub mod report;

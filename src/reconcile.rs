@@ -216,7 +216,7 @@ async fn advance<H: Host>(
                 break;
             }
         }
-        if step.act.is_visible() || step.act == Act::Retire {
+        if step.act.outdates_the_look() {
             break;
         }
         replan(goal, observed, service);

@@ -118,16 +118,17 @@ fn confirming(case: &Case<'_>, live: &SlotName) -> Hold {
 
 /// The process is gone: traffic to a ready slot, or the release started again where the route leads.
 fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
-    let other = case.alternatives(live).first().copied();
-    match (other, restartable(case, live)) {
-        (Some(to), _) if case.is_baking(live) || case.spec.slot_policy.on_crash == OnCrash::Standby => {
-            go_over(case, live, to, &format!("{live} is dead"))
-        }
-        (Some(to), None) => go_over(case, live, to, &format!("{live} is dead")),
-        (Some(to), Some(release)) if is_exhausted(case, release) => go_over(case, live, to, &format!("{live} is dead")),
-        (_, Some(release)) => restart(case, live, release),
-        (None, None) => Ruling::clear(),
+    let release = restartable(case, live);
+    match case.alternatives(live).first() {
+        Some(to) if !release.is_some_and(|r| stays(case, live, r)) => go_over(case, live, to, &format!("{live} is dead")),
+        Some(_) | None => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
     }
+}
+
+/// Whether the policy starts a crashed release again where it was, although another slot could take the traffic.
+fn stays(case: &Case<'_>, live: &SlotName, release: &Release) -> bool {
+    let served_here = case.record(live).is_some();
+    case.spec.slot_policy.on_crash == OnCrash::Restart && served_here && !case.is_baking(live) && !is_exhausted(case, release)
 }
 
 /// First the traffic's new place is certain, then the failed release is judged, then the traffic moves.

@@ -205,7 +205,7 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
         return reload(case, text);
     }
     match case.loaded() {
-        Some(loaded) if loaded == goal => Ruling::clear(),
+        Some(loaded) if loaded == goal => tidy(case, goal),
         Some(loaded) if text.form == RouteForm::Flag => {
             if case.seen.route.faults.is_empty() {
                 cutover(case, loaded, goal)
@@ -215,6 +215,16 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
         }
         Some(_) | None => Ruling::block(unproven(case)),
     }
+}
+
+/// Flags that change nothing today would at the next cutover.
+fn tidy(case: &Case<'_>, goal: &SlotName) -> Ruling {
+    let flags = case.seen.route.flags.known().map_or(&[][..], Vec::as_slice);
+    let slots: Vec<_> = flags.iter().filter(|flag| *flag != goal).cloned().collect();
+    if slots.is_empty() {
+        return Ruling::clear();
+    }
+    Ruling::act(Act::TidyFlags { slots }, "they lead nowhere while the other one stands", "one flag at most stands")
 }
 
 fn unproven(case: &Case<'_>) -> Hold {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Cookie, Identity, Now, ReleaseId, SlotName};
 use crate::model::ledger::{Cutover, Deployment, Failure, Ledger, Reload, ResolvedJar, SlotRecord};
-use crate::model::route::RouteText;
+use crate::model::route::{RouteForm, RouteText, Target};
 use crate::plan::step::{Act, Fate, Move};
 
 /// Failures remembered; the planner looks at the last ten minutes.
@@ -41,10 +41,7 @@ pub struct Prepared {
 pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
     match act {
         Act::WriteInclude { form, targets, live, put_back } => {
-            let last = ledger.route.as_ref().map_or(0, |r| r.generation).max(with.generation);
-            // One nonce for the life of the service: an older text that nginx has loaded still answers, and says its generation.
-            let nonce = ledger.route.as_ref().map_or_else(|| with.random.as_str().to_owned(), |r| r.nonce.clone());
-            ledger.route = Some(RouteText { generation: last + 1, nonce, form: *form, targets: targets.clone() });
+            ledger.route = Some(text(ledger.route.as_ref(), *form, targets, with));
             ledger.leaving = with.live.clone().filter(|from| from != live && !put_back);
             if *put_back {
                 ledger.reload.iter_mut().for_each(|reload| reload.failed = true);
@@ -77,6 +74,17 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         | Act::Collect { .. }
         | Act::Retire => {}
     }
+}
+
+/// The text to write: the very same bytes again where nginx still runs them, so that mending a lost file needs no reload.
+fn text(last: Option<&RouteText>, form: RouteForm, targets: &[Target], with: &Prepared) -> RouteText {
+    if let Some(same) = last.filter(|r| r.says_the_same(form, targets) && r.generation == with.generation) {
+        return same.clone();
+    }
+    let generation = last.map_or(0, |r| r.generation).max(with.generation) + 1;
+    // One nonce for the life of the service: an older text that nginx has loaded still answers, and says its generation.
+    let nonce = last.map_or_else(|| with.random.as_str().to_owned(), |r| r.nonce.clone());
+    RouteText { generation, nonce, form, targets: targets.to_vec() }
 }
 
 fn cutover(from: &SlotName, to: &SlotName, with: &Prepared) -> Cutover {

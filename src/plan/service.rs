@@ -23,7 +23,7 @@ pub(super) fn decide(case: &Case<'_>) -> Decision {
     let serves = release.as_ref().is_some_and(|r| deploy::serves(case, r) && deploy::deploy(case, r).is_clear());
     let served = release.as_ref().filter(|_| serves);
     let ruling = first
-        .then(|| after_failed_stop(case))
+        .then(|| under_way(case))
         .then(|| heal::heal(case))
         .then(|| Ruling { holds, ..Ruling::clear() })
         .then(|| release.as_ref().map_or_else(|| nothing_to_run(case), |r| soft(deploy::deploy(case, r))))
@@ -33,7 +33,7 @@ pub(super) fn decide(case: &Case<'_>) -> Decision {
 }
 
 /// A reload under way comes before everything: until it is done nobody can say who is live.
-fn after_failed_stop(case: &Case<'_>) -> Ruling {
+fn under_way(case: &Case<'_>) -> Ruling {
     lead::reloading(case)
 }
 

@@ -219,7 +219,13 @@ impl Act {
         !silent
     }
 
-    /// Whether anybody but slotd can notice it: a pass does at most one of these a service.
+    /// Whether what was observed before the step no longer holds after it: a pass does at most one of these a service.
+    pub fn outdates_the_look(&self) -> bool {
+        // An adopted process was seen as an occupant and has yet to be seen as the slot's own.
+        self.is_visible() || matches!(self, Self::Adopt { .. } | Self::Retire)
+    }
+
+    /// Whether anybody but slotd can notice it.
     pub fn is_visible(&self) -> bool {
         match self {
             Self::Install { .. }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use slotd::model::desired::{Promote, Standby};
 use slotd::model::status::Reason;
+use slotd::plan::Orphans;
 use slotd::plan::person::Decision;
 use slotd::reconcile::Goal;
-use slotd::plan::Orphans;
 
 use super::Stage;
 use crate::world::manifest::{goal, service};

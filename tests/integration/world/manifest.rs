@@ -110,12 +110,7 @@ fn health() -> HealthSpec {
 /// The goal of a manifest with these services.
 pub(crate) fn goal(services: &[ServiceSpec]) -> Goal {
     let services = services.iter().map(|s| (s.name.clone(), s.clone())).collect();
-    Goal {
-        desired: DesiredState { services },
-        only: None,
-        orphans: Orphans::Keep,
-        lock_timeout: Duration::from_secs(10),
-    }
+    Goal { desired: DesiredState { services }, only: None, orphans: Orphans::Keep, lock_timeout: Duration::from_secs(10) }
 }
 
 /// The same, about some services only.

@@ -30,17 +30,27 @@ impl Ledgers for World {
     fn commit(&self, service: &ServiceName, ledger: &Ledger) -> Result<(), LedgerError> {
         let text = serde_json::to_string(ledger).expect("a ledger is text");
         assert_eq!(serde_json::from_str::<Ledger>(&text).expect("what we write we read"), *ledger);
-        self.change("commit", || service.to_string(), io, |state| {
-            state.ledgers.insert(service.clone(), text);
-            Ok(())
-        })
+        self.change(
+            "commit",
+            || service.to_string(),
+            io,
+            |state| {
+                state.ledgers.insert(service.clone(), text);
+                Ok(())
+            },
+        )
     }
 
     fn append(&self, service: &ServiceName, line: &HistoryLine) -> Result<(), LedgerError> {
-        self.change("append", || format!("{service} {} {:?}", line.version, line.outcome), io, |state| {
-            state.history.entry(service.clone()).or_default().push(line.clone());
-            Ok(())
-        })
+        self.change(
+            "append",
+            || format!("{service} {} {:?}", line.version, line.outcome),
+            io,
+            |state| {
+                state.history.entry(service.clone()).or_default().push(line.clone());
+                Ok(())
+            },
+        )
     }
 
     fn history(&self, service: &ServiceName) -> Result<Vec<HistoryLine>, LedgerError> {
@@ -48,19 +58,29 @@ impl Ledgers for World {
     }
 
     fn rename(&self, from: &ServiceName, to: &ServiceName) -> Result<(), LedgerError> {
-        self.change("rename", || format!("{from} to {to}"), io, |state| {
-            if let Some(ledger) = state.ledgers.remove(from) {
-                state.ledgers.insert(to.clone(), ledger);
-            }
-            Ok(())
-        })
+        self.change(
+            "rename",
+            || format!("{from} to {to}"),
+            io,
+            |state| {
+                if let Some(ledger) = state.ledgers.remove(from) {
+                    state.ledgers.insert(to.clone(), ledger);
+                }
+                Ok(())
+            },
+        )
     }
 
     fn retire(&self, service: &ServiceName) -> Result<(), LedgerError> {
-        self.change("retire", || service.to_string(), io, |state| {
-            state.ledgers.remove(service);
-            Ok(())
-        })
+        self.change(
+            "retire",
+            || service.to_string(),
+            io,
+            |state| {
+                state.ledgers.remove(service);
+                Ok(())
+            },
+        )
     }
 
     fn next_log(&self, service: &ServiceName, slot: &SlotName) -> PathBuf {

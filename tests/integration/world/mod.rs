@@ -159,7 +159,12 @@ impl World {
             trace: Vec::new(),
             judge: Judge::default(),
         };
-        let world = Self { state: RefCell::new(state), fuse: Cell::new(None), locked: Rc::new(Cell::new(false)), passes: Cell::new((0, 0, 0)) };
+        let world = Self {
+            state: RefCell::new(state),
+            fuse: Cell::new(None),
+            locked: Rc::new(Cell::new(false)),
+            passes: Cell::new((0, 0, 0)),
+        };
         world.state.borrow_mut().start_nginx();
         world
     }

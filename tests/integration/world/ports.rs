@@ -48,7 +48,11 @@ fn occupant(process: &Process, question: &PortQuestion) -> Occupant {
     if question.application.is_none() {
         return Occupant::Stranger { owner, address: format!("[::]:{}", process.port) };
     }
-    Occupant::SameApp { identity: process.identity(), evidence: "a JVM with the same Start-Class".to_owned(), resident: 200 << 20 }
+    Occupant::SameApp {
+        identity: process.identity(),
+        evidence: "a JVM with the same Start-Class".to_owned(),
+        resident: 200 << 20,
+    }
 }
 
 impl Foreigner {

@@ -216,9 +216,7 @@ impl State {
             return Answer::WrongStatus { status: 503 };
         }
         match &question.expect {
-            Some(expected) if expected != process.slot.as_str() => {
-                Answer::WrongIdentity { found: process.slot.to_string() }
-            }
+            Some(expected) if expected != process.slot.as_str() => Answer::WrongIdentity { found: process.slot.to_string() },
             Some(_) | None => Answer::Good,
         }
     }

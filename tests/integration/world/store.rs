@@ -35,14 +35,19 @@ impl Artifacts for World {
     fn install(&self, source: &Path, expected: &Digest) -> Result<(), ArtifactError> {
         let path = || source.to_owned();
         let refusal = |error| ArtifactError::Io { act: "write", path: path(), source: error };
-        self.change("install", || expected.to_string(), refusal, |state| {
-            let (found, _) = state.jars.get(source).cloned().ok_or_else(|| ArtifactError::Missing { path: path() })?;
-            if found != *expected {
-                return Err(ArtifactError::Digest { path: path(), expected: expected.clone(), found });
-            }
-            state.store.insert(found);
-            Ok(())
-        })
+        self.change(
+            "install",
+            || expected.to_string(),
+            refusal,
+            |state| {
+                let (found, _) = state.jars.get(source).cloned().ok_or_else(|| ArtifactError::Missing { path: path() })?;
+                if found != *expected {
+                    return Err(ArtifactError::Digest { path: path(), expected: expected.clone(), found });
+                }
+                state.store.insert(found);
+                Ok(())
+            },
+        )
     }
 
     fn list(&self) -> Vec<Digest> {
@@ -51,9 +56,14 @@ impl Artifacts for World {
 
     fn discard(&self, digest: &Digest) -> Result<(), ArtifactError> {
         let refusal = |source| ArtifactError::Io { act: "remove", path: "store".into(), source };
-        self.change("discard", || digest.to_string(), refusal, |state| {
-            state.store.remove(digest);
-            Ok(())
-        })
+        self.change(
+            "discard",
+            || digest.to_string(),
+            refusal,
+            |state| {
+                state.store.remove(digest);
+                Ok(())
+            },
+        )
     }
 }

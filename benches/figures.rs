@@ -1,0 +1,181 @@
+//! The figures of the README, measured on this machine against a real nginx and the real sample application.
+//!
+//! `cargo bench --bench figures -- start deployments reload failover`; without a name: all of them. An idle machine, please.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
+#![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+
+#[expect(dead_code, reason = "the tests use all of it")]
+#[path = "../tests/e2e/support/mod.rs"]
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use support::client;
+use support::load::{Load, Mix};
+use support::manifest::Manifest;
+use support::process;
+use support::report::{Kind, Report};
+use support::site::Site;
+use support::wait::{PATIENCE, until};
+
+/// Pairs of a deployment and a plain start.
+const PAIRS: u32 = 7;
+
+/// Deployments in a row under load.
+const DEPLOYMENTS: u32 = 10;
+
+/// Live processes killed.
+const KILLS: u32 = 20;
+
+fn main() {
+    if !std::env::args().any(|a| a == "--bench") {
+        return; // `cargo test --all-targets` starts every target; only `cargo bench` asks for figures
+    }
+    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let all: [(&str, fn()); 4] = [("start", start), ("deployments", deployments), ("reload", reload), ("failover", failover)];
+    for (name, measure) in all {
+        if asked.is_empty() || asked.iter().any(|a| a == name) {
+            println!("\n# {name}");
+            measure();
+        }
+    }
+}
+
+/// Stamps that no other run has built a jar for would cost a build each, so a few are used again and again.
+fn stamp(number: u32) -> String {
+    format!("2026112210300{}", number % 3)
+}
+
+/// A deployment, command to proof in band, over `java -jar` to the first good `/profile`, in alternating pairs.
+fn start() {
+    let site = Site::new();
+    site.deploy(&quick_drain(&site, 0));
+    let mut rows = Vec::new();
+    for number in 1..=PAIRS {
+        let plain = plain_start(&site, &stamp(number));
+        let began = Instant::now();
+        let ended = site.deploy(&quick_drain(&site, number));
+        rows.push((began.elapsed(), plain));
+        println!(
+            "deployment {:.3} s, java -jar {:.3} s; {}",
+            rows[rows.len() - 1].0.as_secs_f64(),
+            plain.as_secs_f64(),
+            own(&ended.stdout)
+        );
+        until("the old slot is free", PATIENCE, || began.elapsed() > Duration::from_secs(2));
+    }
+    let mut ratios: Vec<f64> = rows.iter().map(|(a, b)| a.as_secs_f64() / b.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    println!("ratio: median {:.3}, {:.3} to {:.3}", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
+}
+
+/// The line of `apply` that says how much of the time was its own.
+fn own(stdout: &str) -> &str {
+    stdout.lines().find(|l| l.contains("own time")).unwrap_or("")
+}
+
+/// A release of its own for each number, and a drain that is over before the next.
+fn quick_drain(site: &Site, number: u32) -> Manifest {
+    Manifest::real(site, &stamp(number)).env("NUMBER", &number.to_string()).drain("100ms")
+}
+
+/// `java -jar` by hand, until it answers.
+fn plain_start(site: &Site, stamp: &str) -> Duration {
+    let port = site.legacy_port();
+    let jar = support::jar::real_jar(stamp);
+    let began = Instant::now();
+    let mut child = Command::new("java")
+        .args(["-Dspring.profiles.active=real1", "-jar"])
+        .arg(jar)
+        .env("SERVER_PORT", port.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    until("java answers", PATIENCE, || client::get(address, "/profile").is_ok_and(|a| a.status == 200));
+    let took = began.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    took
+}
+
+/// Ten deployments in a row under load, by flag.
+fn deployments() {
+    in_a_row("flag").assert_clean();
+}
+
+/// The same by reload: idle keep-alive connections may be reset.
+fn reload() {
+    in_a_row("reload").assert_clean_but_for_idle_resets();
+}
+
+fn in_a_row(cutover: &str) -> Report {
+    let site = Site::new();
+    let manifest = |number| Manifest::real(&site, &stamp(number)).env("NUMBER", &number.to_string()).cutover(cutover);
+    site.deploy(&manifest(0));
+    let mix = Mix { longest: Duration::from_secs(600), ..Mix::default() };
+    let load = Load::start(site.address(), &mix);
+    load.go_on(100);
+    for number in 1..=DEPLOYMENTS {
+        let began = Instant::now();
+        site.deploy(&manifest(number));
+        println!("deployment {number}: {:.2} s", began.elapsed().as_secs_f64());
+    }
+    load.go_on(1000);
+    let report = load.stop();
+    println!("{report}");
+    println!("reloads of nginx: {}", site.nginx.reloads());
+    report
+}
+
+/// The live process killed with -9 under load, with a warm standby: the longest time without an answer.
+fn failover() {
+    let site = Site::new();
+    let manifest = |number: u32| {
+        Manifest::real(&site, &stamp(number))
+            .drain("500ms")
+            .set("slot_policy.bake", json!("1s"))
+            .set("slot_policy.max_attempts", json!(1000))
+    };
+    site.deploy(&manifest(0));
+    site.deploy(&manifest(1));
+    let run = site.spawn(&["run", "--interval", "1s"]);
+    until("the controller is there", PATIENCE, || site.state().join("controller.json").exists());
+    let mut gaps: Vec<Duration> = (0..KILLS).map(|_| one_kill(&site)).collect();
+    run.terminate();
+    gaps.sort();
+    let at = |percent: usize| gaps[(gaps.len() * percent).div_ceil(100).saturating_sub(1)].as_millis();
+    println!("time without answers: median {} ms, 95th percentile {} ms, longest {} ms", at(50), at(95), at(100));
+}
+
+fn one_kill(site: &Site) -> Duration {
+    let version = support::jar::real_version(&stamp(1));
+    until("two releases run", Duration::from_secs(120), || {
+        let status = site.status();
+        let standby = |slot| status.state_of(slot) == Some("standby");
+        status.status() == "converged"
+            && status.live_version() == Some(version.as_str())
+            && (standby("real1") || standby("real2"))
+    });
+    let settled = Instant::now();
+    until("bake is over", PATIENCE, || settled.elapsed() > Duration::from_millis(2500));
+    let clients = [Kind::KeepAlive, Kind::Fresh, Kind::Fresh].to_vec();
+    let load = Load::start(site.address(), &Mix { clients, think: Duration::from_millis(1), ..Mix::default() });
+    load.go_on(100);
+    process::signal(site.status().live_pid().unwrap(), Signal::SIGKILL);
+    load.go_on(300);
+    let report = load.stop();
+    println!(
+        "{} ms without an answer, {} of {} requests failed",
+        report.longest_gap().as_millis(),
+        report.failed(),
+        report.total()
+    );
+    report.longest_gap()
+}

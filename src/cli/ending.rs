@@ -1,0 +1,33 @@
+//! How a verb that changes something ends, shown in the format that was asked for.
+
+use crate::cli::args::Format;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::controller::End;
+use crate::model::id::ServiceName;
+use crate::report::summary::{Ending, Outcome};
+use crate::report::{json, markdown, summary};
+
+/// The end of a convergence, with what a person decided before it.
+pub(super) fn of(end: End, decided: Vec<(ServiceName, String)>) -> Ending {
+    match end {
+        End::Converged(plan) => Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new() },
+        End::Held(plan) => Ending { plan, outcome: Outcome::Held, decided, errors: Vec::new() },
+        End::Failed(plan, errors) => Ending { plan, outcome: Outcome::Failed, decided, errors },
+    }
+}
+
+/// Prints it; gives its exit code.
+pub(super) fn show(context: &mut Context, ending: &Ending) -> Result<Exit, CliError> {
+    let paint = context.console.paint;
+    match context.format {
+        Format::Human => summary::human(&mut context.console.out, ending, &paint)?,
+        Format::Json => context.json(&json::ending(ending))?,
+        Format::Markdown => markdown::ending(&mut context.console.out, ending)?,
+    }
+    Ok(match ending.outcome {
+        Outcome::Done => Exit::Done,
+        Outcome::Held => Exit::Held,
+        Outcome::Failed => Exit::Failed,
+    })
+}

@@ -1,0 +1,149 @@
+//! Sentences that more than one report says.
+
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::model::id::ServiceName;
+use crate::model::status::{HoldKind, Status};
+use crate::plan::view::{RollbackKind, SlotState, SlotView, View};
+use crate::plan::{Next, Plan, ServicePlan};
+
+/// `0.4s`, `12.3s`, `2m 5s`.
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        return format!("{seconds}.{}s", time.subsec_millis() / 100);
+    }
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}h {minutes}m") } else { format!("{minutes}m {seconds}s") }
+}
+
+/// The slot that users reach, as it was seen.
+pub fn live(view: &View) -> Option<&SlotView> {
+    let live = view.live.as_ref()?;
+    view.slots.iter().find(|slot| slot.slot == *live)
+}
+
+/// `1.0.2 live on real2 (pid 4711)`
+pub fn live_sentence(view: &View) -> String {
+    let Some(slot) = live(view) else {
+        return view.live.as_ref().map_or_else(|| "nothing live".to_owned(), |name| format!("the route leads to {name}"));
+    };
+    let what = slot.running.as_ref().map_or("an unknown release", |r| r.version.as_str());
+    match slot.pid {
+        Some(pid) => format!("{what} live on {} (pid {pid})", slot.slot),
+        None => format!("the route leads to {}, where no process of ours runs", slot.slot),
+    }
+}
+
+/// `warm, to 1.0.1`
+pub fn rollback(view: &View) -> String {
+    let kind = rollback_word(view.rollback.kind);
+    view.rollback.version.as_ref().map_or_else(|| kind.to_owned(), |version| format!("{kind}, to {version}"))
+}
+
+fn rollback_word(kind: RollbackKind) -> &'static str {
+    match kind {
+        RollbackKind::Warm => "warm",
+        RollbackKind::Cold => "cold",
+        RollbackKind::None => "none",
+    }
+}
+
+/// The word of the contract.
+pub fn slot_state(state: SlotState) -> &'static str {
+    match state {
+        SlotState::Live => "live",
+        SlotState::Standby => "standby",
+        SlotState::Candidate => "candidate",
+        SlotState::Draining => "draining",
+        SlotState::Stopping => "stopping",
+        SlotState::Empty => "empty",
+        SlotState::Occupied => "occupied",
+        SlotState::Unknown => "unknown",
+    }
+}
+
+/// `include real1, nginx real1, proxy unknown`
+pub fn witnesses(view: &View) -> String {
+    let say = |slot: Option<&crate::model::id::SlotName>| slot.map_or("unknown", crate::model::id::SlotName::as_str).to_owned();
+    let route = &view.route;
+    format!(
+        "include {}, nginx {}, proxy {}",
+        say(route.include.as_ref()),
+        say(route.loaded.as_ref()),
+        say(route.proxied.as_ref())
+    )
+}
+
+/// Whether there is nothing to say of a service beyond its status.
+pub fn is_quiet(service: &ServicePlan) -> bool {
+    service.drift.is_empty() && service.steps.is_empty() && service.holds.is_empty() && matches!(service.next, Next::Nothing)
+}
+
+/// Services with steps, and all their steps.
+pub fn pending(plan: &Plan) -> (usize, usize) {
+    let counts = plan.services.iter().map(|s| s.steps.len()).filter(|steps| *steps > 0);
+    counts.fold((0, 0), |(services, all), steps| (services + 1, all + steps))
+}
+
+/// The whole plan in one sentence.
+pub fn gist(plan: &Plan) -> String {
+    let (services, steps) = pending(plan);
+    let mut text = if steps > 0 {
+        format!("{} to change in {}.", count(services, "service"), count(steps, "step"))
+    } else if plan.services.iter().any(|s| !s.holds.is_empty()) {
+        "No step can be taken now: see the holds.".to_owned()
+    } else {
+        "Nothing to do: the host is as the manifest asks.".to_owned()
+    };
+    let orphans = plan.services.iter().filter(|s| s.status == Status::Orphaned).count();
+    if orphans > 0 && steps == 0 {
+        text += &format!(" {} not in the manifest; `slotd apply --prune` retires such.", count(orphans, "service"));
+    }
+    text
+}
+
+/// `1 service`, `2 services`
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The reasons of the holds that keep a service from its desired state, in the order of the plan.
+pub fn reasons(service: &ServicePlan) -> String {
+    service.holds.iter().map(|hold| hold.reason.word()).collect::<Vec<_>>().join(", ")
+}
+
+/// One event in one line without the service's name; `None` for what only the ledger knows of.
+pub fn event(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::StepBegan { act, why } => act.is_visible().then(|| format!("{act}: {why}"))?,
+        Event::StepDone { act, took } => act.is_worth_saying().then(|| format!("done in {}: {act}", span(*took)))?,
+        Event::StepFailed { act, error } => format!("failed: {act}: {error}"),
+        Event::Held { hold } if hold.kind() == HoldKind::Progress => {
+            format!("waiting ({}): {}; until {}", hold.reason, hold.detail, hold.until)
+        }
+        Event::Held { hold } => format!("held ({}): {}; until {}", hold.reason, hold.detail, hold.until),
+        Event::StatusChanged { to, live, .. } => match live {
+            Some((slot, version)) => format!("{to}, {version} live on {slot}"),
+            None => format!("{to}, nothing live"),
+        },
+    })
+}
+
+/// `[  12.3s] webservice: start 1.0.2 on real2 (port 8082): …`
+pub fn line(elapsed: Duration, service: Option<&ServiceName>, text: &str) -> String {
+    let stamp = format!("[{:>6}.{}s]", elapsed.as_secs(), elapsed.subsec_millis() / 100);
+    service.map_or_else(|| format!("{stamp} {text}"), |name| format!("{stamp} {name}: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_as_exact_as_it_is_short() {
+        let said: Vec<_> = [450, 12_300, 125_000, 3_720_000].map(|ms| span(Duration::from_millis(ms))).into();
+        assert_eq!(said, ["0.4s", "12.3s", "2m 5s", "1h 2m"]);
+    }
+}

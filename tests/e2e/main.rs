@@ -1,0 +1,11 @@
+//! End to end: the real binary, a real nginx of its own for each test, and the stub or the real application behind it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, and says where")]
+
+mod conflicts;
+mod deploy;
+mod failover;
+mod harness;
+mod interrupted;
+mod support;
+mod takeover;
+mod together;

@@ -1,0 +1,204 @@
+//! The command line as people and scripts meet it: help, usage errors, exit codes, what goes to which stream.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use assert_cmd::cargo::CommandCargoExt;
+
+use crate::support::golden;
+
+/// slotd with nothing of our own surroundings: no terminal width, no colours, no state, no home.
+fn slotd(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("slotd").unwrap();
+    command.current_dir(folder).env_clear().env("HOME", folder).env("SLOTD_STATE_DIR", folder.join("state"));
+    command
+}
+
+fn run(line: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    slotd(folder.path()).args(line.split_whitespace()).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_help_is_the_reference() {
+    let help = run("--help");
+    assert_eq!((help.status.code(), err(&help).as_str()), (Some(0), ""));
+    golden("cli/help.txt", &out(&help));
+}
+
+#[test]
+fn every_verb_explains_itself() {
+    let verbs = [
+        "validate",
+        "config",
+        "plan",
+        "apply",
+        "run",
+        "status",
+        "logs",
+        "history",
+        "rollback",
+        "promote",
+        "pause",
+        "resume",
+        "retry",
+        "restart",
+        "down",
+        "schema",
+        "completions",
+        "man",
+    ];
+    for verb in verbs {
+        let help = run(&format!("{verb} --help"));
+        assert_eq!(help.status.code(), Some(0), "{verb}");
+        golden(&format!("cli/help-{verb}.txt"), &out(&help));
+    }
+}
+
+#[test]
+fn what_launches_slots_is_no_verb_for_people() {
+    assert!(!out(&run("--help")).contains("launch-slot"));
+}
+
+#[test]
+fn bad_usage_is_refused_with_4_on_standard_error() {
+    let lines = [
+        "",
+        "nosuch",
+        "plan --nosuch",
+        "logs",
+        "rollback",
+        "apply --timeout 30",
+        "plan Web",
+        "plan -v -q",
+        "-o yaml plan",
+        "status --watch --exit-code",
+        "logs web --follow --start 1",
+    ];
+    for line in lines {
+        let output = run(line);
+        assert_eq!(output.status.code(), Some(4), "slotd {line}: {}", err(&output));
+        assert_eq!(out(&output), "", "slotd {line}");
+        assert_ne!(err(&output), "", "slotd {line}");
+    }
+}
+
+#[test]
+fn a_mistyped_verb_or_option_is_guessed() {
+    assert!(err(&run("aply")).contains("'apply'"));
+    assert!(err(&run("apply --prun")).contains("'--prune'"));
+}
+
+#[test]
+fn without_a_manifest_nothing_is_done_and_4_is_the_end() {
+    for verb in ["validate", "config", "plan", "diff", "apply", "run", "status", "rollback web", "pause", "down"] {
+        let output = run(verb);
+        assert_eq!(output.status.code(), Some(4), "{verb}");
+        golden("cli/no-manifest.txt", &err(&output));
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_refused_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = slotd(folder.path()).args(["apply", "-f", "none.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    golden("cli/unreadable-manifest.txt", &err(&output));
+    assert!(!folder.path().join("state").exists());
+}
+
+#[test]
+fn a_controller_needs_a_manifest_that_it_can_read_again() {
+    let output = run("run -f -");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(err(&output).contains("standard input"), "{}", err(&output));
+}
+
+#[test]
+fn nobody_without_a_home_is_given_a_state_folder_by_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = slotd(folder.path());
+    command.env_remove("HOME").env_remove("SLOTD_STATE_DIR").arg("plan");
+    let said = err(&command.output().unwrap());
+    let is_root = nix::unistd::geteuid().is_root();
+    assert_eq!(said.contains("--state-dir"), !is_root, "{said}");
+}
+
+#[test]
+fn completions_and_manual_pages_are_generated() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&format!("completions {shell}"));
+        assert_eq!(output.status.code(), Some(0));
+        assert!(out(&output).contains("rollback"), "{shell}");
+    }
+    assert!(out(&run("man")).contains(".TH slotd 1"));
+    assert!(out(&run("man plan")).contains("detailed"), "a verb has a page of its own");
+    assert_eq!(run("man nosuch").status.code(), Some(4));
+}
+
+#[test]
+fn the_documents_have_schemas() {
+    for (document, part) in [("status", "rollback"), ("plan", "drift"), ("history", "phases")] {
+        let schema: serde_json::Value = serde_json::from_str(&out(&run(&format!("schema --output {document}")))).unwrap();
+        assert_eq!(schema["title"], format!("slotd {document}"));
+        assert!(schema.to_string().contains(part), "{document}");
+    }
+    let manifest: serde_json::Value = serde_json::from_str(&out(&run("schema"))).unwrap();
+    assert!(manifest.is_object() || manifest.is_boolean());
+}
+
+/// The page is larger than any pipe's buffer only in sum, so the reader is gone before slotd writes.
+#[test]
+fn a_reader_that_has_gone_is_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child =
+        slotd(folder.path()).args(["completions", "zsh"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    for line in ["--help", "plan", "nosuch"] {
+        let output = run(line);
+        assert!(!out(&output).contains('\u{1b}') && !err(&output).contains('\u{1b}'), "{line}");
+    }
+}
+
+fn with_logs(folder: &Path) {
+    let logs = folder.join("state/services/web/logs");
+    std::fs::create_dir_all(&logs).unwrap();
+    for (name, text) in [("real1.1.log", "one\n"), ("real1.2.log", "two\nthree\n"), ("real2.1.log", "four\n")] {
+        std::fs::write(logs.join(name), text).unwrap();
+    }
+}
+
+#[test]
+fn logs_are_of_the_last_start_unless_another_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    with_logs(folder.path());
+    let said = |line: &str| {
+        let output = slotd(folder.path()).args(line.split(' ')).output().unwrap();
+        (output.status.code(), out(&output))
+    };
+    assert_eq!(said("logs web --slot real1"), (Some(0), "two\nthree\n".to_owned()));
+    assert_eq!(said("logs web --slot real1 -n 1"), (Some(0), "three\n".to_owned()));
+    assert_eq!(said("logs web --slot real1 --start 1"), (Some(0), "one\n".to_owned()));
+    assert_eq!(said("logs web --slot real1 --start -1"), (Some(0), "one\n".to_owned()));
+    assert_eq!(said("logs web --slot real2"), (Some(0), "four\n".to_owned()));
+    assert_eq!(said("logs web --slot real1 --start 7").0, Some(4));
+    assert_eq!(said("logs other").0, Some(4));
+}

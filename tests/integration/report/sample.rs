@@ -1,0 +1,183 @@
+//! Plans made by hand, for the tests of the reports.
+
+use std::time::Duration;
+
+use slotd::event::Event;
+use slotd::model::id::{BootId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use slotd::model::status::{Reason, Status};
+use slotd::plan::drift::Drift;
+use slotd::plan::hold::Hold;
+use slotd::plan::step::{Act, Step};
+use slotd::plan::view::{Rollback, RollbackKind, RouteView, Running, SlotState, SlotView, View};
+use slotd::plan::{Next, Plan, ServicePlan};
+use slotd::report::history::{Deployment, HistoryDocument, Phase, ServiceHistory, timestamp};
+
+fn running(version: &str, release: &str) -> Running {
+    let digest = Digest::new(release.chars().last().unwrap().to_string().repeat(64));
+    Running { version: version.to_owned(), sha256: Some(digest), release: Some(ReleaseId::new(release)) }
+}
+
+fn slot(name: &str, port: u16, state: SlotState, pid: Option<u32>, running: Option<Running>) -> SlotView {
+    let ready = pid.map(|_| true);
+    SlotView { slot: SlotName::new(name), port: Port(port), state, pid, running, ready }
+}
+
+fn route(live: &str) -> RouteView {
+    let live = Some(SlotName::new(live));
+    RouteView { include: live.clone(), loaded: live.clone(), proxied: live, unknown: vec![] }
+}
+
+fn hold(reason: Reason, detail: &str, until: &str) -> Hold {
+    let (detail, until) = (detail.to_owned(), until.to_owned());
+    Hold { reason, detail, until, again: Duration::from_secs(5), wakes: vec![] }
+}
+
+fn service(name: &str, status: Status, view: View) -> ServicePlan {
+    ServicePlan {
+        name: ServiceName::new(name),
+        status,
+        drift: vec![],
+        next: Next::Nothing,
+        steps: vec![],
+        holds: vec![],
+        notes: vec![],
+        serves: status == Status::Converged,
+        again: None,
+        wakes: vec![],
+        view,
+    }
+}
+
+/// One service, converged on real2.
+pub(crate) fn converged() -> Plan {
+    let view = View {
+        desired: Some(running("1.0.2", "r1-2222222222222222")),
+        desired_version: Some("1.0.2".to_owned()),
+        live: Some(SlotName::new("real2")),
+        slots: vec![
+            slot("real1", 8081, SlotState::Standby, Some(4711), Some(running("1.0.1", "r1-1111111111111111"))),
+            slot("real2", 8082, SlotState::Live, Some(4712), Some(running("1.0.2", "r1-2222222222222222"))),
+        ],
+        route: route("real2"),
+        rollback: Rollback { kind: RollbackKind::Warm, version: Some("1.0.1".to_owned()) },
+    };
+    Plan { id: "0123456789abcdef".to_owned(), services: vec![service("webservice", Status::Converged, view)] }
+}
+
+/// Three services: one being deployed whose slot is taken, one converged, one orphan without an answer from nginx.
+pub(crate) fn deploying() -> Plan {
+    let quiet = ServicePlan { name: ServiceName::new("quiet"), ..converged().services.remove(0) };
+    Plan { id: "fedcba9876543210".to_owned(), services: vec![orphan(), quiet, blocked()] }
+}
+
+fn orphan() -> ServicePlan {
+    let view = View {
+        desired: None,
+        desired_version: None,
+        live: Some(SlotName::new("8080")),
+        slots: vec![slot(
+            "8080",
+            8080,
+            SlotState::Live,
+            Some(99),
+            Some(Running { version: "unknown".to_owned(), sha256: None, release: None }),
+        )],
+        route: RouteView {
+            include: Some(SlotName::new("8080")),
+            loaded: None,
+            proxied: None,
+            unknown: vec!["loaded: nginx answered 404 to the probe".to_owned()],
+        },
+        rollback: Rollback { kind: RollbackKind::None, version: None },
+    };
+    let notes = vec!["8080 was taken over: a JVM, the same user, Start-Class com.example.App".to_owned()];
+    ServicePlan { notes, ..service("old", Status::Orphaned, view) }
+}
+
+fn blocked() -> ServicePlan {
+    let view = View {
+        desired: Some(running("1.0.2", "r1-2222222222222222")),
+        desired_version: Some("1.0.2".to_owned()),
+        live: Some(SlotName::new("real1")),
+        slots: vec![
+            slot("real1", 8081, SlotState::Live, Some(4711), Some(running("1.0.1", "r1-1111111111111111"))),
+            slot("real2", 8082, SlotState::Occupied, None, None),
+        ],
+        route: route("real1"),
+        rollback: Rollback { kind: RollbackKind::Cold, version: Some("1.0.0".to_owned()) },
+    };
+    ServicePlan {
+        drift: vec![Drift {
+            path: "release".to_owned(),
+            desired: "1.0.2 (r1-2222222222222222)".to_owned(),
+            observed: "1.0.1 (r1-1111111111111111)".to_owned(),
+            evidence: "include real1, loaded real1, proxied real1; pid 4711".to_owned(),
+        }],
+        next: Next::Hold,
+        steps: steps(),
+        holds: vec![hold(Reason::PortTaken, "pid 99 (python3) listens on 8082", "port 8082 is free")],
+        ..service("webservice", Status::Held, view)
+    }
+}
+
+fn start() -> Act {
+    Act::Start {
+        slot: SlotName::new("real2"),
+        port: Port(8082),
+        release: ReleaseId::new("r1-2222222222222222"),
+        version: "1.0.2".to_owned(),
+        serves: false,
+    }
+}
+
+fn cutover() -> Act {
+    Act::Cutover { from: SlotName::new("real1"), to: SlotName::new("real2"), release: None }
+}
+
+fn steps() -> Vec<Step> {
+    let step = |act, why: &str, expect: &str| Step { act, why: why.to_owned(), expect: expect.to_owned() };
+    vec![step(start(), "real2 is idle", "real2 is ready within 5m"), step(cutover(), "real2 is ready", "users reach 1.0.2")]
+}
+
+/// A deployment from its first event to its last, with a failure on the way.
+pub(crate) fn events() -> Vec<Event> {
+    let boot = BootId::new("boot");
+    let process = Identity { boot, pid: 4711, start: 1, cookie: None };
+    let stop = Act::Stop { slot: SlotName::new("real1"), process, cut: 2 };
+    vec![
+        Event::StatusChanged { from: None, to: Status::Progressing, live: Some(("real1".to_owned(), "1.0.1".to_owned())) },
+        Event::StepBegan { act: start(), why: "real2 is idle".to_owned() },
+        Event::StepDone { act: start(), took: Duration::from_millis(210) },
+        Event::Held { hold: hold(Reason::Starting, "real2 answers 503", "real2 answers 200") },
+        Event::StepBegan { act: Act::RecordHealth, why: "bookkeeping is not told".to_owned() },
+        Event::StepDone { act: Act::RecordHealth, took: Duration::ZERO },
+        Event::StepFailed { act: cutover(), error: "cannot create the flag: no space left on device".to_owned() },
+        Event::StepBegan { act: stop, why: "the drain deadline has passed".to_owned() },
+        Event::Held { hold: hold(Reason::Quarantined, "1.0.2 failed 3 times", "`slotd retry`") },
+        Event::StatusChanged { from: None, to: Status::Converged, live: Some(("real2".to_owned(), "1.0.2".to_owned())) },
+    ]
+}
+
+/// Two deployments, the second one not good.
+pub(crate) fn history() -> HistoryDocument {
+    let phase = |name: &str, took_ms| Phase { name: name.to_owned(), took_ms };
+    let one = |began: i64, took_ms: u64, version: &str, outcome: &str, why: Option<&str>| Deployment {
+        began: timestamp(began),
+        ended: timestamp(began + i64::try_from(took_ms).unwrap()),
+        took_ms,
+        version: version.to_owned(),
+        release: "r1-1111111111111111".to_owned(),
+        slot: "real1".to_owned(),
+        outcome: outcome.to_owned(),
+        phases: vec![phase("install", 120), phase("start", 15_000)],
+        why: why.map(str::to_owned),
+    };
+    let deployments = vec![
+        one(1_795_343_465_000, 15_400, "1.0.1", "deployed", None),
+        one(1_795_343_965_000, 65_400, "1.0.2", "quarantined", Some("it failed 3 times: exit status 1")),
+    ];
+    HistoryDocument::new(vec![
+        ServiceHistory { name: "fresh".to_owned(), deployments: vec![] },
+        ServiceHistory { name: "webservice".to_owned(), deployments },
+    ])
+}
