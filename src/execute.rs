@@ -89,6 +89,17 @@ pub struct Scene<'a> {
     pub seen: &'a ObservedService,
     /// The slot that serves.
     pub live: Option<SlotName>,
+    /// Whether nginx was reloaded in this pass already.
+    pub nginx: Reloaded,
+}
+
+/// Whether the reload that a step asks for has been sent: one reload loads the includes of every service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// Not yet.
+    No,
+    /// For another service, after this one's include was looked at: it only has to be written down.
+    Already,
 }
 
 /// Carries out one step; gives the ledger as it is afterwards.
@@ -158,7 +169,7 @@ async fn still_so<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<(),
             let ours = matches!(&include, Observation::Known(Include::Ours(text)) if text.generation == *generation);
             same("the include that is to be loaded", ours, || format!("{include:?}"))
         }
-        Act::Cutover { .. } | Act::Stop { .. } => {
+        Act::Cutover { .. } | Act::TidyFlags { .. } | Act::Stop { .. } => {
             let (include, flags) = (host.include(scene.spec), host.flags(scene.spec));
             let unmoved = include == scene.seen.route.include && flags == scene.seen.route.flags;
             same("the route as it was seen", unmoved, || format!("{include:?}, flags {flags:?}"))
@@ -172,7 +183,6 @@ async fn still_so<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<(),
         Act::Install { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
-        | Act::TidyFlags { .. }
         | Act::Kill { .. }
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
@@ -202,6 +212,7 @@ async fn carry_out<H: Host>(
     match act {
         Act::Install { release } => install(host, spec, release)?,
         Act::WriteInclude { live, .. } => write(host, scene, ledger, live)?,
+        Act::Reload { .. } if scene.nginx == Reloaded::Already => {}
         Act::Reload { .. } => {
             let Some(nginx) = nginx else { return Err(moved("a running nginx", "none runs")) };
             host.reload(&spec.proxy, nginx)?;
