@@ -21,6 +21,7 @@ pub mod hold;
 mod lead;
 mod pace;
 pub mod person;
+pub mod precondition;
 mod project;
 pub mod record;
 mod ruling;
