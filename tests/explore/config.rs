@@ -86,6 +86,8 @@ pub(crate) struct Given {
     pub(crate) releases: Vec<[Release; 2]>,
     pub(crate) specs: Vec<ServiceSpec>,
     pub(crate) desired: Vec<(DesiredState, Orphans)>,
+    /// The ledger that a backup would bring back: that of the beginning.
+    pub(crate) older: crate::model::Mem,
 }
 
 /// The port of a slot.
@@ -206,7 +208,7 @@ impl Config {
         let desired = desired.collect();
         let made = |rel: u8| [0, 1].map(|l| Release::new(&label(rel, l), digest(rel), launch(), None));
         let releases = (0..u8::try_from(RELEASES).unwrap_or(0)).map(made).collect();
-        Given { config: self, service, names, releases, specs, desired }
+        Given { config: self, service, names, releases, specs, desired, older: crate::model::Mem::default() }
     }
 }
 
