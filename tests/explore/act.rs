@@ -11,7 +11,7 @@ use slotd::plan::person::{Decision, decide};
 use slotd::plan::precondition::{Fact, Reader, rests_on};
 use slotd::plan::record::{self, Prepared};
 use slotd::plan::step::Act;
-use slotd::plan::{Next, ServicePlan, plan};
+use slotd::plan::{Next, ServicePlan};
 
 use crate::config::Given;
 use crate::intern::Interner;
@@ -120,7 +120,9 @@ impl<'a> Mind<'a> {
         let mut seen = see(given, &now, variant);
         self.mutant.blind(&mut seen);
         let mut decided = Decided { silent: Vec::new(), look: None, holds: 0, status: None, fault: None, verbs: Vec::new() };
-        decided.verbs = self.persons(world, &seen);
+        if variant == Variant::default() {
+            decided.verbs = self.persons(world, &seen);
+        }
         for _ in 0..SILENT {
             let Some(mut planned) = self.plan(world.wish, &seen) else { return decided };
             self.mutant.bend(&seen, &mut planned);
@@ -146,7 +148,7 @@ impl<'a> Mind<'a> {
 
     fn plan(&self, wish: u8, seen: &ObservedState) -> Option<ServicePlan> {
         let (desired, orphans) = &self.given.desired[usize::from(wish)];
-        plan(desired, seen, *orphans).services.into_iter().next()
+        slotd::plan::next(desired, seen, *orphans, &self.given.service)
     }
 
     /// The ledgers that a person's verbs would leave.

@@ -19,6 +19,26 @@ mod story;
 use slotd::model::desired as d;
 
 #[test]
+fn speed() {
+    use config::*;
+    let config = Config { name: "x".into(), slots: 2, cutover: d::CutoverMode::Flag, standby: d::Standby::Stopped, standby_for: false, promote: d::Promote::Auto, on_crash: d::OnCrash::Standby, port_conflict: d::PortConflict::SameApp, proxied: true, begin: Begin::Serving, wishes: vec![wish(0), wish(1)], slotds: 1, request: false, budget: 1 };
+    let mut given = config.given();
+    let begin = graph::beginning(&mut given);
+    let t = |name: &str, f: &mut dyn FnMut()| { let b = std::time::Instant::now(); for _ in 0..2000 { f(); } println!("{name} {:?}", b.elapsed() / 2000); };
+    let seen = see::see(&given, &begin, Default::default());
+    let (desired, orphans) = &given.desired[1];
+    t("see", &mut || { std::hint::black_box(see::see(&given, &begin, Default::default())); });
+    t("expand", &mut || { std::hint::black_box(ledger::expand(&given, &begin)); });
+    t("next", &mut || { std::hint::black_box(slotd::plan::next(desired, &seen, *orphans, &given.service)); });
+    t("plan", &mut || { std::hint::black_box(slotd::plan::plan(desired, &seen, *orphans)); });
+    t("release", &mut || { std::hint::black_box(slotd::model::release::Release::new("a", config::digest(1), given.specs[0].launch.clone(), None)); });
+    let l = ledger::expand(&given, &begin);
+    t("absorb", &mut || { let mut w = begin; ledger::absorb(&given, &l, &mut w); std::hint::black_box(w); });
+    let mut mind = act::Mind::new(&given, Default::default());
+    t("successors", &mut || { std::hint::black_box(graph::successors(&mut mind, &begin, &mut Vec::new())); });
+}
+
+#[test]
 fn first() {
     use config::*;
     use model::*;
@@ -42,7 +62,7 @@ fn first() {
     let mut given = config.given();
     let begin = graph::beginning(&mut given);
     println!("begin {}", story::shown(&begin));
-    let mut graph = graph::Graph::explore(&given, Default::default(), begin, graph::Bounds { states: 5_000_000, first: false });
+    let mut graph = graph::Graph::explore(&given, Default::default(), begin, graph::Bounds { states: std::env::var("N").ok().and_then(|b| b.parse().ok()).unwrap_or(5_000_000), first: false });
     println!("states {} transitions {} plans {} looks {} took {:?}", graph.states.items.len(), graph.transitions, graph.mind.plans(), graph.mind.looks.len(), graph.took);
     println!("size {}", std::mem::size_of::<World>());
     let c = liveness::components(&graph);
