@@ -1,20 +1,22 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::host::artifacts::ArtifactError;
 use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
+use crate::host::probes::Question;
 use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOrder};
 use crate::host::proxy::ProxyError;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
 use crate::model::id::{Identity, Port, SlotName};
 use crate::model::ledger::{Ledger, ResolvedJar};
-use crate::model::observed::{Observation, ObservedService, Occupant};
+use crate::model::observed::{Answer, Observation, ObservedService, Occupant};
 use crate::model::release::{Release, bind_address};
 use crate::model::route::{Include, RouteText};
 use crate::model::status::Reason;
-use crate::plan::precondition::{Moved, Reader, rests_on, still_so};
+use crate::plan::precondition::{Fact, Moved, Reader, rests_on, still_so};
 use crate::plan::record::{self, Prepared};
 use crate::plan::step::Act;
 
@@ -99,7 +101,9 @@ pub struct Scene<'a> {
 #[tracing::instrument(name = "step", skip_all, fields(service = %scene.spec.name, kind = act.kind()))]
 pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<Ledger, ExecuteError> {
     let with = prepare(host, scene, act);
-    still_so(&rests_on(act, scene.seen), &Again { host, spec: scene.spec })?;
+    let facts = rests_on(act, scene.seen);
+    let answers = ask_again(host, scene, &facts).await;
+    still_so(&facts, &Again { host, spec: scene.spec, answers })?;
     let mut ledger = scene.seen.ledger.clone();
     record::before(&mut ledger, act, &with);
     if ledger != scene.seen.ledger {
@@ -151,6 +155,19 @@ fn resolved(scene: &Scene<'_>) -> Option<ResolvedJar> {
 struct Again<'a, H> {
     host: &'a H,
     spec: &'a ServiceSpec,
+    answers: BTreeMap<SlotName, Answer>,
+}
+
+/// Asks the slots again whose answers a step rests on.
+async fn ask_again<H: Host>(host: &H, scene: &Scene<'_>, facts: &[Fact]) -> BTreeMap<SlotName, Answer> {
+    let mut answers = BTreeMap::new();
+    for fact in facts {
+        let Fact::Serves(slot, _) = fact else { continue };
+        let Some(seen) = scene.seen.slots.get(slot) else { continue };
+        let version = scene.seen.ledger.slots.get(slot).map_or("", |r| r.version.as_str());
+        answers.insert(slot.clone(), host.ask(&Question::of(scene.spec, slot, seen.port, version)).await);
+    }
+    answers
 }
 
 impl<H: Host> Reader for Again<'_, H> {
@@ -170,6 +187,10 @@ impl<H: Host> Reader for Again<'_, H> {
 
     fn process(&self, identity: &Identity) -> Observation<Identity> {
         self.host.find(identity).map(|found| found.identity)
+    }
+
+    fn answer(&self, slot: &SlotName) -> Answer {
+        self.answers.get(slot).cloned().unwrap_or_else(|| Answer::None { why: "it was not asked".to_owned() })
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Identity, Port, SlotName};
-use crate::model::observed::{Observation, ObservedService, Occupant};
+use crate::model::observed::{Answer, Observation, ObservedRoute, ObservedService, Occupant};
 use crate::model::route::Include;
 use crate::plan::step::Act;
 
@@ -17,6 +17,8 @@ pub trait Reader {
     fn occupants(&self, port: Port) -> Observation<Vec<Occupant>>;
     /// A process, if it still is that process.
     fn process(&self, identity: &Identity) -> Observation<Identity>;
+    /// What a slot answers.
+    fn answer(&self, slot: &SlotName) -> Answer;
 }
 
 /// The host is not any more as the plan saw it.
@@ -40,6 +42,8 @@ pub enum Fact {
     Flags(Observation<Vec<SlotName>>),
     /// Nobody holds this port.
     Free(Port),
+    /// This process of a slot is there, and answers as it should.
+    Serves(SlotName, Identity),
 }
 
 /// The facts that a step rests on, as they were seen.
@@ -48,7 +52,8 @@ pub fn rests_on(act: &Act, seen: &ObservedService) -> Vec<Fact> {
     match act {
         Act::WriteInclude { .. } => vec![Fact::Include(route.include.clone())],
         Act::Reload { generation, .. } => vec![Fact::Generation(*generation)],
-        Act::Cutover { .. } | Act::Stop { .. } => vec![Fact::Include(route.include.clone()), Fact::Flags(route.flags.clone())],
+        Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, to)).collect(),
+        Act::Stop { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
         Act::Install { .. }
         | Act::Relabel { .. }
@@ -65,6 +70,17 @@ pub fn rests_on(act: &Act, seen: &ObservedService) -> Vec<Fact> {
         | Act::Collect { .. }
         | Act::Retire => Vec::new(),
     }
+}
+
+/// Include and flags together say where the traffic goes.
+fn unmoved(route: &ObservedRoute) -> Vec<Fact> {
+    vec![Fact::Include(route.include.clone()), Fact::Flags(route.flags.clone())]
+}
+
+/// Who takes the traffic over must still be able to.
+fn serves(seen: &ObservedService, slot: &SlotName) -> Option<Fact> {
+    let process = seen.slots.get(slot)?.process.known()?;
+    Some(Fact::Serves(slot.clone(), process.identity.clone()))
 }
 
 /// Whether the facts that a step rests on are still those of the plan.
@@ -93,6 +109,12 @@ fn holds(fact: &Fact, reader: &impl Reader) -> Result<(), Moved> {
         Fact::Free(port) => {
             let found = reader.occupants(*port);
             same("a free port", found.known().is_some_and(Vec::is_empty), || format!("{found:?}"))
+        }
+        Fact::Serves(slot, identity) => {
+            let found = reader.process(identity);
+            same("a process that takes over", found.known() == Some(identity), || format!("{found:?}"))?;
+            let answer = reader.answer(slot);
+            same("a slot that answers", answer == Answer::Good, || format!("{answer:?}"))
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use slotd::model::id::{Identity, Port, SlotName};
 use slotd::model::ledger::Ledger;
-use slotd::model::observed::{Observation, ObservedState, Occupant};
+use slotd::model::observed::{Answer, Observation, ObservedState, Occupant};
 use slotd::model::route::Include;
 use slotd::model::status::{Reason, Status};
 use slotd::plan::person::{Decision, decide};
@@ -297,6 +297,11 @@ impl Reader for Fresh<'_> {
         let slots = self.world.slots.iter().zip(0..);
         let mut known = slots.filter(|(slot, _)| slot.there()).map(|(slot, at)| ledger::identity(at, *slot));
         known.find(|found| found == identity).map_or(Observation::Absent, Observation::Known)
+    }
+
+    fn answer(&self, slot: &SlotName) -> Answer {
+        let life = self.world.slots.get(usize::from(self.given.slot(slot))).map(|s| s.life);
+        if life == Some(crate::model::Life::Ready) { Answer::Good } else { Answer::None { why: "no answer".to_owned() } }
     }
 }
 

@@ -73,7 +73,12 @@ pub(crate) fn note_pruned(given: &Given) {
 /// S3, S4, S8: who may be signalled.
 fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     let slot = world.slots[usize::from(at)];
-    if !slot.there() || retiring(world) {
+    let meant = match act {
+        Act::Stop { process, .. } => *process == crate::ledger::identity(at, slot),
+        Act::Kill { processes, .. } => processes.contains(&crate::ledger::identity(at, slot)),
+        _other => false,
+    };
+    if !slot.there() || !meant || retiring(world) {
         return None;
     }
     if !crate::see::is_known(slot) {

@@ -19,7 +19,7 @@ pub(crate) enum Edge {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Label {
     /// slotd observes and plans; silent steps are done; the number of the look when a visible step follows.
-    Look { who: u8, asked: Asked, look: u32, silent: u8 },
+    Look { who: u8, fresh: bool, asked: Asked, look: u32, silent: u8 },
     /// The same with one fact unread.
     Gap { who: u8, gap: Gap, look: u32, silent: u8 },
     /// slotd is killed behind so many silent steps of a pass.
@@ -38,8 +38,6 @@ pub(crate) enum Label {
     Killed,
     /// Somebody binds the port between the precondition and the JVM's own bind.
     Stolen { look: u32 },
-    /// Enough answers in a row.
-    Streak,
     /// A process comes up.
     Ready(u8),
     /// A process ends by itself.
@@ -124,8 +122,9 @@ fn real(slot: u8) -> String {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Look { who, asked, silent, .. } => {
-                write!(f, "slotd {} observes ({asked:?} workers answer), and does {silent} silent steps", who + 1)
+            Self::Look { who, fresh, asked, silent, .. } => {
+                let first = if *fresh { " for the first time since its start" } else { "" };
+                write!(f, "slotd {} observes{first} ({asked:?} workers answer), and does {silent} silent steps", who + 1)
             }
             Self::Gap { who, gap, silent, .. } => {
                 write!(f, "slotd {} observes, cannot read {gap:?}, and does {silent} silent steps", who + 1)
@@ -138,7 +137,6 @@ impl fmt::Display for Label {
             Self::KilledBehind { .. } => write!(f, "slotd does the act, and is killed before it writes that down"),
             Self::Killed => write!(f, "slotd is killed, and started again"),
             Self::Stolen { .. } => write!(f, "slotd starts the process, and a stranger binds the port first"),
-            Self::Streak => write!(f, "slotd has asked often enough to believe the answers"),
             Self::Ready(slot) => write!(f, "the process on {} comes up", real(*slot)),
             Self::Ends(slot) => write!(f, "the process on {} ends by itself", real(*slot)),
             Self::Ended(slot) => write!(f, "the process on {} has ended as it was told", real(*slot)),

@@ -65,8 +65,6 @@ pub(crate) struct Slot {
     pub(crate) link: Link,
     /// Carries a cookie; else it is the same application, started by others.
     pub(crate) ours: bool,
-    /// It has answered (or failed to) often enough in a row for slotd to believe it.
-    pub(crate) streak: bool,
     /// Connections from before are open.
     pub(crate) open: bool,
     /// The last recorded process ended because its port was taken.

@@ -45,19 +45,25 @@ pub(crate) fn gone(slot: &mut Slot) {
     *slot = Slot { stranger: slot.stranger, in_use: false, ..Slot::default() };
 }
 
-/// A process is another than before, so nothing is believed of it yet.
+/// A process is another than before.
 fn becomes(slot: &mut Slot, life: Life) {
-    (slot.life, slot.streak) = (life, false);
+    slot.life = life;
 }
 
 /// Everything around slotd.
 pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
+    // Within a pass only what its step can run into matters; time goes on before the look or behind the step.
+    let idle = out.from.look == 0;
     for at in given.all() {
         processes(out, at);
-        timers(out, at);
+        if idle {
+            timers(out, at);
+        }
     }
     nginx(out);
-    memory(out);
+    if idle {
+        memory(out);
+    }
     free(given, out);
     crate::request::request(given, out);
     if out.from.budget > 0 {
@@ -79,17 +85,25 @@ fn processes(out: &mut Out<'_>, at: u8) {
         }),
         (Life::Boot, BAD) => out.slot(Edge::Fair, Label::Ends(at), at, gone),
         (Life::Boot, HANGS) => {}
-        (Life::Boot, _good) => out.slot(Edge::Fair, Label::Ready(at), at, |s| becomes(s, Life::Ready)),
+        (Life::Boot, _good) => ready(out, Edge::Fair, Label::Ready(at), at),
         (Life::Ready, DIES) => out.slot(Edge::Free, Label::Ends(at), at, gone),
         (Life::Ending | Life::Killed, _) => out.slot(Edge::Fair, Label::Ended(at), at, gone),
         (Life::Sick | Life::Wrong, _) => {
-            out.slot(Edge::Free, Label::Recovers(at), at, |s| becomes(s, Life::Ready));
+            ready(out, Edge::Free, Label::Recovers(at), at);
         }
         (Life::None | Life::Ready | Life::Hung, _) => {}
     }
-    if slot.open && !out.from.reaches(at) {
+    if slot.open && out.from.look == 0 && !out.from.reaches(at) {
         out.slot(Edge::Fair, Label::Closes(at), at, |s| s.open = false);
     }
+}
+
+/// A ready process has no deadline, so how old it is makes no other state.
+fn ready(out: &mut Out<'_>, edge: Edge, label: Label, at: u8) {
+    out.change(edge, label, |w| {
+        becomes(&mut w.slots[usize::from(at)], Life::Ready);
+        w.mem.recs[usize::from(at)].past = false;
+    });
 }
 
 /// How time goes on for a slot. Deadlines come early and late: any of these may be first.
@@ -128,9 +142,6 @@ fn memory(out: &mut Out<'_>) {
             });
         }
     }
-    out.change(Edge::Fair, Label::Streak, |w| {
-        w.slots.iter_mut().filter(|s| s.alive()).for_each(|s| s.streak = true);
-    });
 }
 
 /// How nginx goes on.

@@ -41,7 +41,6 @@ pub(crate) fn slotd(mind: &mut Mind<'_>, out: &mut Out<'_>, seen: &mut Vec<Seen>
 fn restarted(mut world: World) -> World {
     (world.look, world.who) = (0, 0);
     (world.nginx.cur_looked, world.nginx.old_looked) = (false, false);
-    world.slots.iter_mut().for_each(|s| s.streak = false);
     world
 }
 
@@ -54,12 +53,12 @@ fn killed(out: &mut Out<'_>) {
 fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) {
     let edge = if who == 0 { Edge::Fair } else { Edge::Free };
     for asked in variants(out.from) {
-        let variant = Variant { asked: *asked, gap: None };
-        one(mind, out, (who, edge), variant, seen);
+        one(mind, out, (who, edge), Variant { fresh: false, asked: *asked, gap: None }, seen);
     }
+    one(mind, out, (who, Edge::Free), Variant { fresh: true, asked: Asked::New, gap: None }, seen);
     if out.from.budget > 0 && who == 0 {
         for gap in gaps(mind.given) {
-            one(mind, out, (who, Edge::Fault), Variant { asked: Asked::New, gap: Some(gap) }, seen);
+            one(mind, out, (who, Edge::Fault), Variant { fresh: false, asked: Asked::New, gap: Some(gap) }, seen);
         }
     }
 }
@@ -79,7 +78,7 @@ fn one(mind: &mut Mind<'_>, out: &mut Out<'_>, (who, edge): (u8, Edge), variant:
         world.nginx.old_looked = reloads && world.nginx.old != crate::model::Text::Absent;
     }
     let label = match variant.gap {
-        None => Label::Look { who, asked: variant.asked, look, silent },
+        None => Label::Look { who, fresh: variant.fresh, asked: variant.asked, look, silent },
         Some(gap) => Label::Gap { who, gap, look, silent },
     };
     out.add(edge, label, world);
@@ -260,6 +259,6 @@ fn signal(world: &mut World, at: u8, process: &slotd::model::id::Identity, life:
     let Some(place) = world.slots.get_mut(usize::from(at)) else { return };
     if place.there() && identity(at, *place) == *process {
         let deaf = place.life == Life::Hung && life == Life::Ending;
-        (place.life, place.streak) = (if deaf { Life::Hung } else { life }, false);
+        place.life = if deaf { Life::Hung } else { life };
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Gap {
 /// One way in which a look can come out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Variant {
+    /// slotd has just been started, so that each slot has answered it only once.
+    pub(crate) fresh: bool,
     pub(crate) asked: Asked,
     pub(crate) gap: Option<Gap>,
 }
@@ -103,7 +105,7 @@ fn slot(given: &Given, world: &World, at: u8, variant: Variant) -> ObservedSlot 
         process: hidden(no_process, process),
         exit: if gone { Observation::Known(exit) } else { Observation::Absent },
         occupants: hidden(no_port, Observation::Known(occupants(at, slot))),
-        probe: hidden(variant.gap == Some(Gap::Probe(at)), if known && !no_process { probe(slot) } else { Observation::Absent }),
+        probe: hidden(variant.gap == Some(Gap::Probe(at)), if known && !no_process { probe(slot, variant.fresh) } else { Observation::Absent }),
         traffic: traffic(world, at, known && !no_process),
     }
 }
@@ -134,8 +136,8 @@ fn occupants(at: u8, slot: Slot) -> Vec<Occupant> {
     stranger.into_iter().chain(app).collect()
 }
 
-fn probe(slot: Slot) -> Observation<Probe> {
-    let (good, bad) = match (slot.life == Life::Ready, slot.streak) {
+fn probe(slot: Slot, fresh: bool) -> Observation<Probe> {
+    let (good, bad) = match (slot.life == Life::Ready, !fresh) {
         (true, true) => (2, 0),
         (true, false) => (1, 0),
         (false, true) => (0, 3),

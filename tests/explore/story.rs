@@ -82,6 +82,6 @@ fn one(world: &World, slot: crate::model::Slot, n: usize) -> String {
     let noted = if rec.on { format!(" [rec r{}{}{}{}]", rec.rel, if rec.served { " served" } else { "" }, if rec.stopping > 0 { " stopping" } else { "" }, if rec.condemned { " condemned" } else { "" }) } else { String::new() };
     match slot.life {
         Life::None => format!("real{n} empty{stranger}{noted}"),
-        life => format!("real{n} {life:?} {} {:?}{}{}{stranger}{noted}", crate::config::label(slot.rel, 0), slot.link, if slot.streak { " believed" } else { "" }, if slot.open { " open" } else { "" }),
+        life => format!("real{n} {life:?} {} {:?}{}{}{stranger}{noted}", crate::config::label(slot.rel, 0), slot.link, "", if slot.open { " open" } else { "" }),
     }
 }
