@@ -18,7 +18,7 @@ use crate::observe::watch::Watch;
 use crate::plan::hold::Hold;
 use crate::plan::person::{self, Decision, Refusal};
 use crate::plan::step::{Act, Step};
-use crate::plan::{Next, Orphans, Plan, ServicePlan, plan, spec_of};
+use crate::plan::{Next, Orphans, Plan, ServicePlan, next, plan, spec_of};
 
 /// Steps that change the ledger alone are carried out in one pass until a visible one comes; more than this is a circle.
 const SILENT_STEPS: usize = 12;
@@ -321,8 +321,7 @@ fn failed(service: &mut ServicePlan, error: &ExecuteError, done: &mut Advance) {
 }
 
 fn replan(goal: &Goal, observed: &ObservedState, service: &mut ServicePlan) {
-    let next = plan(&goal.desired, observed, goal.orphans).services.into_iter().find(|s| s.name == service.name);
-    if let Some(next) = next {
+    if let Some(next) = next(&goal.desired, observed, goal.orphans, &service.name) {
         *service = next;
     }
 }
