@@ -11,7 +11,6 @@ use crate::adapter::surroundings;
 use crate::cli::context::{Context, Verbosity};
 use crate::cli::exit::CliError;
 use crate::event::Sink;
-use crate::host::Host;
 use crate::model::desired::DesiredState;
 use crate::report::progress::{Lines, Silent, Spinners};
 use crate::report::trace::Trace;
@@ -25,7 +24,7 @@ pub(super) use placeholder::manifest::Problems;
 use placeholder::{LinuxHost, manifest};
 
 /// The machine with this state folder; nothing is touched or made yet.
-pub(super) fn host(state: &Path) -> impl Host {
+pub(super) fn host(state: &Path) -> LinuxHost {
     // reqwest without a TLS provider panics when a client is built, for http:// too. A second call finds the first one's: no error.
     drop(rustls::crypto::ring::default_provider().install_default());
     LinuxHost::new(state)
@@ -92,7 +91,7 @@ pub(super) fn trace(context: &Context) {
     };
     let asked = surroundings::variable("SLOTD_LOG").and_then(|text| EnvFilter::try_new(text.to_str()?).ok());
     let filter = asked.unwrap_or_else(|| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     // A second subscriber is refused; the first one, of a test, is as good.
     drop(subscriber.with_ansi(context.console.err_is_coloured).try_init());
 }
@@ -116,7 +115,7 @@ mod placeholder {
     use crate::model::route::{Include, RouteText};
     use crate::model::wake::Wake;
 
-    pub(super) struct LinuxHost;
+    pub(crate) struct LinuxHost;
 
     impl LinuxHost {
         pub(super) fn new(_state: &Path) -> Self {
@@ -131,6 +130,7 @@ mod placeholder {
 
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         #[error("{label}: this build has no manifest reader")]
+        #[expect(unreachable_pub, reason = "a placeholder")]
         pub struct Problems {
             label: String,
         }
@@ -164,14 +164,14 @@ mod placeholder {
         use crate::model::id::Identity;
 
         #[derive(Debug)]
-        pub struct Controller {
+        pub(crate) struct Controller {
             pub process: Identity,
             pub manifest: PathBuf,
         }
 
         #[derive(Debug, thiserror::Error)]
         #[expect(dead_code, reason = "a placeholder")]
-        pub enum ControllerError {
+        pub(crate) enum ControllerError {
             #[error("a controller runs on {state} already")]
             Runs { state: PathBuf, controller: Box<Controller> },
             #[error("{path} is locked by another controller")]
@@ -185,7 +185,7 @@ mod placeholder {
         }
 
         #[derive(Debug)]
-        pub struct ControllerGuard;
+        pub(crate) struct ControllerGuard;
 
         pub(in crate::cli::wire) fn claim_controller(state: &Path, _manifest: &Path) -> Result<ControllerGuard, ControllerError> {
             Err(ControllerError::Busy { path: state.to_owned() })

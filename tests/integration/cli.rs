@@ -40,8 +40,24 @@ fn the_help_is_the_reference() {
 #[test]
 fn every_verb_explains_itself() {
     let verbs = [
-        "validate", "config", "plan", "apply", "run", "status", "logs", "history", "rollback", "promote", "pause", "resume",
-        "retry", "restart", "down", "schema", "completions", "man",
+        "validate",
+        "config",
+        "plan",
+        "apply",
+        "run",
+        "status",
+        "logs",
+        "history",
+        "rollback",
+        "promote",
+        "pause",
+        "resume",
+        "retry",
+        "restart",
+        "down",
+        "schema",
+        "completions",
+        "man",
     ];
     for verb in verbs {
         let help = run(&format!("{verb} --help"));
@@ -58,8 +74,17 @@ fn what_launches_slots_is_no_verb_for_people() {
 #[test]
 fn bad_usage_is_refused_with_4_on_standard_error() {
     let lines = [
-        "", "nosuch", "plan --nosuch", "logs", "rollback", "apply --timeout 30", "plan Web", "plan -v -q", "-o yaml plan",
-        "status --watch --exit-code", "logs web --follow --start 1",
+        "",
+        "nosuch",
+        "plan --nosuch",
+        "logs",
+        "rollback",
+        "apply --timeout 30",
+        "plan Web",
+        "plan -v -q",
+        "-o yaml plan",
+        "status --watch --exit-code",
+        "logs web --follow --start 1",
     ];
     for line in lines {
         let output = run(line);
@@ -91,6 +116,14 @@ fn a_manifest_that_cannot_be_read_is_refused_and_nothing_is_made() {
     assert_eq!(output.status.code(), Some(4));
     golden("cli/unreadable-manifest.txt", &err(&output));
     assert!(!folder.path().join("state").exists());
+}
+
+#[test]
+fn the_manifest_named_after_the_verb_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = slotd(folder.path()).args(["-f", "first.yaml", "plan", "-f", "second.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(err(&output).contains("second.yaml"), "{}", err(&output));
 }
 
 #[test]
