@@ -130,7 +130,6 @@ mod placeholder {
 
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         #[error("{label}: this build has no manifest reader")]
-        #[expect(unreachable_pub, reason = "a placeholder")]
         pub struct Problems {
             label: String,
         }
