@@ -26,6 +26,7 @@ pub mod controller;
 pub mod event;
 pub mod execute;
 pub mod host;
+pub mod manifest;
 pub mod model;
 pub mod observe;
 pub mod plan;

@@ -1,14 +1,82 @@
 //! `host` for Linux: the only place that touches files, processes, sockets and the clock.
+//!
+//! It reports and acts, and never decides: what a fact means is the planner's business. Only the composition root makes a
+//! [`LinuxHost`]; everybody else knows the traits of `host`.
 
+pub mod artifact_store;
+pub mod clock;
+mod env_file;
+mod files;
+mod http;
+mod jar;
+pub mod launch;
+pub mod ledger_file;
+pub mod lock;
+mod log_files;
+mod nginx;
+pub mod process;
+pub mod sockets;
 pub mod start_logs;
 pub mod surroundings;
 pub mod watch;
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::process::Child;
 
 /// The machine that slotd runs on, with one state folder.
 #[derive(Debug)]
 pub struct LinuxHost {
-    /// STATE, absolute.
+    /// STATE, absolute. Made at the first write, so that a dry run leaves nothing behind.
     state: PathBuf,
+    /// The slotd that a start runs through (see [`launch`]).
+    launcher: PathBuf,
+    /// What we started, only so that it does not stay a zombie for as long as we live; nothing is read from it.
+    children: RefCell<Vec<Child>>,
+    /// Which sockets were seen before.
+    sockets: RefCell<sockets::Memory>,
+    nginx: nginx::Memory,
+    http: http::Clients,
+}
+
+impl LinuxHost {
+    /// A machine with this state folder; nothing is touched or made.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        let state = state.into();
+        Self {
+            // A relative STATE must not move when somebody changes the working folder.
+            state: std::path::absolute(&state).unwrap_or(state),
+            // The running program itself, even after its file was replaced by a newer one (proc(5)).
+            launcher: PathBuf::from("/proc/self/exe"),
+            children: RefCell::default(),
+            sockets: RefCell::default(),
+            nginx: nginx::Memory::default(),
+            http: http::Clients::default(),
+        }
+    }
+
+    /// The same with another slotd to start processes through: a test of the library is no slotd itself.
+    #[must_use]
+    pub fn with_launcher(self, launcher: impl Into<PathBuf>) -> Self {
+        Self { launcher: launcher.into(), ..self }
+    }
+
+    /// STATE, absolute.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    fn artifacts(&self) -> PathBuf {
+        self.state.join("artifacts")
+    }
+
+    fn services(&self) -> PathBuf {
+        self.state.join("services")
+    }
+
+    /// Takes the exit status of children that have ended; the status itself means nothing to us, because after a restart of
+    /// slotd the slots are somebody else's children.
+    fn reap(&self) {
+        self.children.borrow_mut().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
 }

@@ -8,7 +8,6 @@ use crate::model::status::{HoldKind, Status};
 use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
-use crate::plan::safety;
 use crate::plan::target;
 use crate::plan::view::{Rollback, RollbackKind, RouteView, Running, SlotState, SlotView, View};
 
@@ -73,7 +72,7 @@ fn state(case: &Case<'_>, slot: &SlotName) -> SlotState {
         Observation::Known(_) if case.is_stopping(slot) => SlotState::Stopping,
         Observation::Known(_) if case.live() == Some(slot) => SlotState::Live,
         Observation::Known(_) if case.record(slot).is_some_and(|r| !r.served) => SlotState::Candidate,
-        Observation::Known(_) if safety::draining(case, slot).is_some() => SlotState::Draining,
+        Observation::Known(_) if drains(case, slot) => SlotState::Draining,
         Observation::Known(_) => SlotState::Standby,
         Observation::Absent => match &seen.occupants {
             Observation::Known(others) if others.is_empty() => SlotState::Empty,
@@ -82,6 +81,13 @@ fn state(case: &Case<'_>, slot: &SlotName) -> SlotState {
             Observation::Unknown(_) => SlotState::Unknown,
         },
     }
+}
+
+/// One look cannot see a quiet second; for people a slot drains until its time is over and nothing is open.
+fn drains(case: &Case<'_>, slot: &SlotName) -> bool {
+    let left = case.cutover().filter(|c| c.from.as_ref() == Some(slot)).map(|c| case.now.at.since(c.at));
+    let open = case.slot(slot).and_then(|s| s.traffic.known()).is_some_and(|t| t.open > 0);
+    left.is_some_and(|elapsed| elapsed < case.spec.slot_policy.drain || open)
 }
 
 fn route(case: &Case<'_>) -> RouteView {

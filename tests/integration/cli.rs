@@ -1,14 +1,12 @@
 //! The command line as people and scripts meet it: help, usage errors, exit codes, what goes to which stream.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use assert_cmd::cargo::CommandCargoExt;
 
-use crate::support::golden::golden;
+use crate::support::golden;
 
 /// slotd with nothing of our own surroundings: no terminal width, no colours, no state, no home.
 fn slotd(folder: &Path) -> Command {

@@ -1,7 +1,5 @@
 //! Reports of plans made by hand.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod sample;
 
 use std::io::{self, Write};
@@ -20,7 +18,7 @@ use slotd::report::progress::{Lines, Spinners};
 use slotd::report::summary::{Ending, Outcome};
 use slotd::report::{human, json, markdown, summary};
 
-use crate::support::golden::golden;
+use crate::support::golden;
 
 fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut bytes = Vec::new();

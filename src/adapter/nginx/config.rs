@@ -1,0 +1,228 @@
+//! The nginx configuration as its files say it, with `include` followed. A missing or broken part is a problem with its place, not
+//! an end: at first install our own include is not there yet.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
+
+use crate::adapter::nginx::lexer::{self, Directive, Place};
+
+/// More than any configuration has; a bound against a file that includes itself.
+const DEEPEST_INCLUDE: usize = 16;
+/// A bound against a pattern that names a whole file system.
+const MOST_FILES: usize = 4096;
+
+/// The configuration of one main file.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// Main level; the directives of an included file follow their `include`.
+    pub(super) tree: Vec<Directive>,
+    /// What could not be read, each with its place.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A part that could not be read.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// The file that could not be read.
+    pub(super) file: Arc<Path>,
+    /// A sentence with the place.
+    pub(super) what: String,
+}
+
+impl Config {
+    /// The arguments of the last directive of this name at main level.
+    pub(super) fn main(&self, name: &str) -> Option<&[String]> {
+        self.tree.iter().rev().find(|d| d.name == name).map(|d| d.args.as_slice())
+    }
+}
+
+/// Tells whether a file is the one that was read: ctime moves with every write, even one that puts mtime back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stamp {
+    dev: u64,
+    ino: u64,
+    len: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file; `None`: not there, or not to be seen.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let m = fs::metadata(path).ok()?;
+        let (mtime, ctime) = ((m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec()));
+        Some(Self { dev: m.dev(), ino: m.ino(), len: m.len(), mtime, ctime })
+    }
+}
+
+/// What was read, by main file.
+pub(super) type Kept = BTreeMap<PathBuf, Reading>;
+
+/// One reading and what it rested on.
+#[derive(Debug)]
+pub(super) struct Reading {
+    files: BTreeMap<Arc<Path>, Option<Stamp>>,
+    patterns: BTreeMap<String, Vec<Arc<Path>>>,
+    config: Arc<Config>,
+}
+
+impl Reading {
+    fn holds(&self) -> bool {
+        self.files.iter().all(|(path, stamp)| Stamp::of(path) == *stamp)
+            && self.patterns.iter().all(|(pattern, files)| expand(pattern).is_ok_and(|now| now == *files))
+    }
+}
+
+/// The configuration of a main file; read again only when one of its files, or what one of its patterns names, has changed.
+pub(super) fn load(kept: &Mutex<Kept>, main: &Path) -> Arc<Config> {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(reading) = kept.get(main).filter(|reading| reading.holds()) {
+        return reading.config.clone();
+    }
+    let reading = read(main);
+    let config = reading.config.clone();
+    kept.insert(main.to_owned(), reading);
+    config
+}
+
+fn read(main: &Path) -> Reading {
+    // nginx takes the folder of the main file for `include`, whatever -p says (src/core/nginx.c, ngx_process_options).
+    let folder = main.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut reader = Reader { folder, files: BTreeMap::new(), patterns: BTreeMap::new(), problems: Vec::new() };
+    let tree = reader.file(&Arc::from(main), "the configuration", 0);
+    let config = Arc::new(Config { tree, problems: reader.problems });
+    Reading { files: reader.files, patterns: reader.patterns, config }
+}
+
+struct Reader {
+    folder: PathBuf,
+    files: BTreeMap<Arc<Path>, Option<Stamp>>,
+    patterns: BTreeMap<String, Vec<Arc<Path>>>,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn file(&mut self, path: &Arc<Path>, from: &str, depth: usize) -> Vec<Directive> {
+        // Stamped before it is read: a change in between shows as a change afterwards.
+        self.files.insert(path.clone(), Stamp::of(path));
+        if depth > DEEPEST_INCLUDE || self.files.len() > MOST_FILES {
+            self.problem(path, format!("{from}: includes without an end"));
+            return Vec::new();
+        }
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => {
+                self.problem(path, format!("{from}: cannot read {}: {error}", path.display()));
+                return Vec::new();
+            }
+        };
+        match lexer::parse(&text, path) {
+            Ok(directives) => self.follow(directives, depth),
+            Err(fault) => {
+                self.problem(path, format!("{}:{}: {}", path.display(), fault.line, fault.what));
+                Vec::new()
+            }
+        }
+    }
+
+    fn follow(&mut self, directives: Vec<Directive>, depth: usize) -> Vec<Directive> {
+        let mut out = Vec::new();
+        for mut directive in directives {
+            directive.block = directive.block.map(|block| self.follow(block, depth));
+            let pattern = directive.args.first().filter(|_| directive.name == "include").cloned();
+            let Some(pattern) = pattern else {
+                out.push(directive);
+                continue;
+            };
+            directive.files = self.named(&pattern, &directive.at);
+            let from = directive.at.to_string();
+            let files = directive.files.clone();
+            out.push(directive);
+            for file in &files {
+                out.extend(self.file(file, &from, depth + 1));
+            }
+        }
+        out
+    }
+
+    /// A name without wildcards must be there; a pattern may name nothing.
+    /// <https://nginx.org/en/docs/ngx_core_module.html#include>
+    fn named(&mut self, pattern: &str, at: &Place) -> Vec<Arc<Path>> {
+        let path = self.folder.join(pattern);
+        if !pattern.contains(['*', '?', '[']) {
+            return vec![Arc::from(path)];
+        }
+        let pattern = path.to_string_lossy().into_owned();
+        match expand(&pattern) {
+            Ok(files) => {
+                self.patterns.insert(pattern, files.clone());
+                files
+            }
+            Err(why) => {
+                self.problem(&Arc::from(path), format!("{at}: cannot follow the pattern {pattern}: {why}"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn problem(&mut self, file: &Arc<Path>, what: String) {
+        self.problems.push(Problem { file: file.clone(), what });
+    }
+}
+
+/// As glob(3) does for nginx: sorted, no leading dot, no slash by a wildcard.
+fn expand(pattern: &str) -> Result<Vec<Arc<Path>>, String> {
+    let options = glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let paths = glob::glob_with(pattern, options).map_err(|error| error.msg.to_owned())?;
+    let paths: Result<Vec<_>, io::Error> = paths.map(|path| path.map(Arc::from).map_err(io::Error::from)).collect();
+    paths.map_err(|error| error.to_string())
+}
+
+/// Whether two names are one file, as far as the links on the way can be followed.
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(config: &Config) -> Vec<&str> {
+        config.tree.iter().map(|d| d.name.as_str()).collect()
+    }
+
+    #[test]
+    fn includes_are_followed_in_order_and_changes_are_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        put("main.conf", "a; include *.inc; include gone; z;");
+        put("2.inc", "two;");
+        put("1.inc", "one;");
+        put(".hidden.inc", "hidden;");
+        let kept = Mutex::new(Kept::new());
+        let main = dir.path().join("main.conf");
+        let first = load(&kept, &main);
+        assert_eq!(names(&first), ["a", "include", "one", "two", "include", "z"]);
+        assert!(first.problems[0].what.contains("main.conf:1: cannot read"), "{:?}", first.problems);
+        assert!(Arc::ptr_eq(&first, &load(&kept, &main)), "unchanged files are not read again");
+
+        put("1.inc", "uno;");
+        assert_eq!(names(&load(&kept, &main)), ["a", "include", "uno", "two", "include", "z"]);
+        put("gone", "here;");
+        put("3.inc", "three;");
+        let last = load(&kept, &main);
+        assert_eq!(names(&last), ["a", "include", "uno", "two", "three", "include", "here", "z"]);
+        assert!(last.problems.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_includes_itself_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("main.conf");
+        fs::write(&main, "include main.conf;").unwrap();
+        assert!(load(&Mutex::new(Kept::new()), &main).problems[0].what.contains("without an end"));
+    }
+}

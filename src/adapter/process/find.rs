@@ -1,0 +1,253 @@
+//! Whether a process is the recorded one, and which processes carry a cookie of slotd.
+
+use std::io;
+use std::path::Path;
+
+use crate::adapter::process::stat::{self, Stat};
+use crate::adapter::{LinuxHost, clock};
+use crate::host::processes::{Bearer, Found, ProcessError, Signal};
+use crate::model::id::{BootId, Cookie, Identity, ReleaseId, ServiceName, SlotName};
+use crate::model::observed::Observation;
+
+/// While a process runs `exec` its environment reads as empty for some microseconds; after so many looks it is taken to be
+/// empty for another reason.
+const EMPTY_LOOKS: u32 = 5;
+
+impl LinuxHost {
+    pub(super) fn found(&self, identity: &Identity) -> Observation<Found> {
+        self.reap();
+        compare(identity).map(|stat| Found {
+            identity: identity.clone(),
+            resident: resident(identity.pid).unwrap_or(0),
+            age: stat.age(),
+        })
+    }
+}
+
+/// The process with this pid, if it is the recorded one.
+fn compare(identity: &Identity) -> Observation<Stat> {
+    match clock::boot_id() {
+        Ok(boot) if boot != identity.boot => return Observation::Absent,
+        Ok(_) => {}
+        Err(error) => return Observation::Unknown(format!("cannot read the boot id: {error}")),
+    }
+    match same_start(identity) {
+        Observation::Known(stat) => match bears(identity) {
+            // The environment may have been a successor's: the number is looked at once more.
+            Observation::Known(()) => same_start(identity).map(|_| stat),
+            Observation::Absent => Observation::Absent,
+            Observation::Unknown(why) => same_start(identity).known().map_or(Observation::Absent, |_| Observation::Unknown(why)),
+        },
+        other => other,
+    }
+}
+
+fn same_start(identity: &Identity) -> Observation<Stat> {
+    match stat::read(identity.pid) {
+        Ok(stat) if stat.is_dead() || stat.start != identity.start => Observation::Absent,
+        Ok(stat) => Observation::Known(stat),
+        Err(error) if stat::is_gone(&error) => hidden(identity.pid),
+        Err(error) => Observation::Unknown(format!("cannot look at process {}: {error}", identity.pid)),
+    }
+}
+
+/// A /proc mounted with `hidepid` shows no processes of other users (proc(5)): there is then a pid without a folder.
+fn hidden(pid: u32) -> Observation<Stat> {
+    match clock::pidfd(pid) {
+        Ok(_) if stat::read(pid).is_err() => Observation::Unknown(format!("process {pid} runs, but /proc does not show it")),
+        Ok(_) | Err(_) => Observation::Absent,
+    }
+}
+
+/// Whether it carries the recorded cookie.
+fn bears(identity: &Identity) -> Observation<()> {
+    let Some(cookie) = &identity.cookie else { return Observation::Known(()) };
+    match environment(identity.pid) {
+        Ok(env) if env.is_empty() => Observation::Unknown(format!("the environment of process {} is empty", identity.pid)),
+        Ok(env) if variable(&env, "SLOTD_COOKIE").as_deref() == Some(cookie.as_str()) => Observation::Known(()),
+        Ok(_) => Observation::Absent,
+        Err(error) if stat::is_gone(&error) => Observation::Absent,
+        Err(error) => Observation::Unknown(format!("cannot read the environment of process {}: {error}", identity.pid)),
+    }
+}
+
+/// What the process was started with (`/proc/PID/environ`), which only its user and root can read.
+pub(in crate::adapter) fn environment(pid: u32) -> io::Result<Vec<u8>> {
+    let mut env = Vec::new();
+    for _ in 0..EMPTY_LOOKS {
+        env = std::fs::read(format!("/proc/{pid}/environ"))?;
+        if !env.is_empty() {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    Ok(env)
+}
+
+/// One variable of such an environment.
+pub(in crate::adapter) fn variable(env: &[u8], name: &str) -> Option<String> {
+    let value = |entry: &[u8]| Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
+    env.split(|byte| *byte == 0).find_map(value).map(|value| String::from_utf8_lossy(&value).into_owned())
+}
+
+/// Resident memory in bytes: the second field of `/proc/PID/statm` counts pages (proc(5)).
+pub(in crate::adapter) fn resident(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * procfs::page_size())
+}
+
+/// Every process number there is.
+pub(in crate::adapter) fn pids() -> io::Result<Vec<u32>> {
+    let entries = std::fs::read_dir("/proc")?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Which state folder a process belongs to: two slotd on one host may both have a service of the same name.
+pub(super) const STATE: &str = "SLOTD_STATE";
+
+/// Every process with our variables and of this state folder. Those whose environment we may not read are other users': a slot
+/// of ours runs as our own user, or we are root.
+pub(super) fn bearers(state: &Path) -> Observation<Vec<Bearer>> {
+    let (boot, pids) = match (clock::boot_id(), pids()) {
+        (Ok(boot), Ok(pids)) => (boot, pids),
+        (Err(error), _) | (_, Err(error)) => return Observation::Unknown(format!("cannot read the process table: {error}")),
+    };
+    let others = pids.into_iter().filter(|pid| *pid != std::process::id());
+    Observation::Known(others.filter_map(|pid| bearer(pid, &boot, state)).collect())
+}
+
+/// The start time is read on both sides of the environment, so that both are the same process's.
+fn bearer(pid: u32, boot: &BootId, state: &Path) -> Option<Bearer> {
+    let stat = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
+    let env = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let cookie = Cookie::new(variable(&env, "SLOTD_COOKIE")?);
+    variable(&env, STATE).filter(|text| Path::new(text) == state)?;
+    let identity = Identity { boot: boot.clone(), pid, start: stat.start, cookie: Some(cookie) };
+    let found = Found { resident: resident(pid).unwrap_or(0), age: stat.age(), identity };
+    let bearer = Bearer {
+        service: ServiceName::new(variable(&env, "SLOTD_SERVICE")?),
+        slot: SlotName::new(variable(&env, "SLOTD_SLOT")?),
+        release: ReleaseId::new(variable(&env, "SLOTD_RELEASE")?),
+        parent: stat.parent,
+        found,
+    };
+    same_start(&bearer.found.identity).known().map(|_| bearer)
+}
+
+/// Pins the process first, compares then, and signals what is pinned: between comparing and signalling a number could become
+/// another process's. kill(2) is never used, for nothing pins what it hits.
+pub(super) fn signal(identity: &Identity, signal: Signal) -> Result<(), ProcessError> {
+    let pid = identity.pid;
+    let failed = |source| ProcessError::Signal { pid, source };
+    let pinned = match clock::pidfd(pid) {
+        Ok(fd) => fd,
+        Err(error) if stat::is_gone(&error) => return Err(ProcessError::Gone { pid }),
+        Err(error) => return Err(failed(error)),
+    };
+    match compare(identity) {
+        Observation::Known(_) => {}
+        Observation::Absent => return Err(ProcessError::Gone { pid }),
+        Observation::Unknown(why) => return Err(failed(io::Error::other(why))),
+    }
+    let number = match signal {
+        Signal::Term => rustix::process::Signal::TERM,
+        Signal::Kill => rustix::process::Signal::KILL,
+    };
+    match rustix::process::pidfd_send_signal(&pinned, number) {
+        Err(rustix::io::Errno::SRCH) => Err(ProcessError::Gone { pid }),
+        other => other.map_err(|error| failed(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::processes::Processes;
+    use std::process::{Child, Command};
+
+    /// Killed at the end of a test, whatever its outcome.
+    struct Sleeper(Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            drop(self.0.kill());
+            drop(self.0.wait());
+        }
+    }
+
+    fn sleeper(cookie: &str) -> (Sleeper, Identity) {
+        let mut command = Command::new("sleep");
+        command
+            .arg("60")
+            .env(STATE, "/nonexistent/slotd")
+            .env("SLOTD_COOKIE", cookie)
+            .env("SLOTD_SERVICE", "web")
+            .env("SLOTD_SLOT", "real1");
+        let child = command.env("SLOTD_RELEASE", "r1-0").spawn().unwrap();
+        let start = stat::read(child.id()).unwrap().start;
+        let identity = Identity { boot: clock::boot_id().unwrap(), pid: child.id(), start, cookie: Some(Cookie::new(cookie)) };
+        (Sleeper(child), identity)
+    }
+
+    #[test]
+    fn only_the_very_process_is_found() {
+        let host = LinuxHost::new("/nonexistent/slotd");
+        let (mut child, identity) = sleeper("found-1");
+        assert!(host.find(&identity).known().is_some_and(|f| f.resident > 0));
+        assert!(host.find(&Identity { cookie: None, ..identity.clone() }).known().is_some(), "an adopted one has no cookie");
+        for other in [
+            Identity { start: identity.start + 1, ..identity.clone() },
+            Identity { boot: BootId::new("another"), ..identity.clone() },
+            Identity { cookie: Some(Cookie::new("another")), ..identity.clone() },
+            Identity { pid: u32::MAX, ..identity.clone() },
+        ] {
+            assert!(host.find(&other).is_absent(), "{other:?}");
+            assert!(matches!(host.signal(&other, Signal::Kill), Err(ProcessError::Gone { .. })), "{other:?}");
+        }
+        assert!(child.0.try_wait().unwrap().is_none(), "nothing was signalled");
+    }
+
+    #[test]
+    fn the_pinned_process_is_signalled_and_a_zombie_is_gone() {
+        let host = LinuxHost::new("/nonexistent/slotd");
+        let (mut child, identity) = sleeper("found-2");
+        host.signal(&identity, Signal::Term).unwrap();
+        let ended = rustix::process::waitid(
+            rustix::process::WaitId::Pid(rustix::process::Pid::from_raw(identity.pid.cast_signed()).unwrap()),
+            rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
+        );
+        assert!(ended.unwrap().is_some());
+        assert!(host.find(&identity).is_absent(), "a zombie");
+        assert!(matches!(host.signal(&identity, Signal::Kill), Err(ProcessError::Gone { .. })));
+        use std::os::unix::process::ExitStatusExt;
+        assert_eq!(child.0.wait().unwrap().signal(), Some(15));
+    }
+
+    #[test]
+    fn bearers_are_found_by_their_environment() {
+        let (_child, identity) = sleeper("found-3");
+        let host = LinuxHost::new("/nonexistent/slotd");
+        let all = host.bearers();
+        let bearer = all.known().unwrap().iter().find(|b| b.found.identity == identity).unwrap();
+        assert_eq!((bearer.service.as_str(), bearer.slot.as_str(), bearer.parent), ("web", "real1", std::process::id()));
+    }
+
+    #[test]
+    fn nothing_in_the_adapter_can_signal_by_number() {
+        fn look(folder: &std::path::Path, banned: &[String]) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    look(&path, banned);
+                } else {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                    banned.iter().for_each(|word| assert!(!code.contains(word.as_str()), "{word} in {}", path.display()));
+                }
+            }
+        }
+        let banned = ["signal::kill", "killpg", "process::kill", "kill_process", "libc::kill", ".kill()", "Command::new(\"kill"];
+        look(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/adapter"), &banned.map(str::to_owned));
+    }
+}

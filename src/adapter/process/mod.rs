@@ -1,0 +1,62 @@
+//! Processes and ports of this machine: proves, starts, signals. Decides nothing; a process is only ever meant by its identity.
+
+mod exit;
+pub(super) mod fault;
+pub(super) mod find;
+mod start;
+pub mod stat;
+
+use std::path::Path;
+
+use procfs::Current;
+
+use crate::adapter::LinuxHost;
+use crate::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
+use crate::model::desired::LaunchSpec;
+use crate::model::id::{Identity, Port};
+use crate::model::observed::{Exit, Observation};
+
+impl Processes for LinuxHost {
+    fn find(&self, identity: &Identity) -> Observation<Found> {
+        self.found(identity)
+    }
+
+    fn bearers(&self) -> Observation<Vec<Bearer>> {
+        find::bearers(&self.state)
+    }
+
+    fn port(&self, question: &PortQuestion) -> Observation<PortFact> {
+        self.occupied(question)
+    }
+
+    fn open(&self, port: Port) -> Observation<u32> {
+        self.connections(port)
+    }
+
+    fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
+        self.launched(order)
+    }
+
+    fn signal(&self, identity: &Identity, signal: Signal) -> Result<(), ProcessError> {
+        find::signal(identity, signal)
+    }
+
+    fn exit(&self, log: &Path) -> Exit {
+        exit::exit(log)
+    }
+
+    fn launch_fault(&self, launch: &LaunchSpec) -> Option<String> {
+        fault::fault(launch)
+    }
+
+    /// `MemAvailable` and `SwapFree` of `/proc/meminfo` (proc(5)).
+    fn memory(&self) -> Observation<u64> {
+        match procfs::Meminfo::current() {
+            Ok(info) => match info.mem_available {
+                Some(available) => Observation::Known(available.saturating_add(info.swap_free)),
+                None => Observation::Unknown("/proc/meminfo has no MemAvailable".to_owned()),
+            },
+            Err(error) => Observation::Unknown(format!("cannot read /proc/meminfo: {error}")),
+        }
+    }
+}

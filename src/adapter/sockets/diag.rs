@@ -1,0 +1,136 @@
+//! The kernel's own answer over netlink (sock_diag(7)): filtered there by state and port, so nothing else is copied.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::adapter::sockets::{Filter, Socket};
+
+/// `SOCK_DIAG_BY_FAMILY`
+const BY_FAMILY: u16 = 20;
+/// `NLM_F_REQUEST | NLM_F_DUMP`
+const DUMP: u16 = 0x301;
+/// `NLMSG_ERROR` and `NLMSG_DONE`
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+/// Bytes of `struct nlmsghdr`, of `struct inet_diag_req_v2`, and of `struct inet_diag_msg`.
+const HEADER: usize = 16;
+const REQUEST: usize = 56;
+const MESSAGE: usize = 72;
+/// The kernel fills one page or two for a read; a smaller buffer would cut its messages off.
+const BUFFER: usize = 64 * 1024;
+/// The kernel answers within the call that asks; without a limit an answer that never comes would stop the controller.
+const SECONDS: i64 = 2;
+
+/// The sockets of both families that pass the filter.
+pub(super) fn sockets(filter: Filter) -> io::Result<Vec<Socket>> {
+    let netlink = socket(AddressFamily::Netlink, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
+    setsockopt(&netlink, sockopt::ReceiveTimeout, &TimeVal::seconds(SECONDS))?;
+    let mut found = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        sendto(netlink.as_raw_fd(), &request(family, filter), &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+        receive(&netlink, &mut found)?;
+    }
+    // A kernel that did not filter by port would make strangers of connections elsewhere.
+    found.retain(|socket| filter.takes(socket));
+    Ok(found)
+}
+
+/// `struct nlmsghdr` and `struct inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`). A port of zero means any.
+fn request(family: i32, filter: Filter) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + REQUEST);
+    let length = u32::try_from(HEADER + REQUEST).unwrap_or_default();
+    bytes.extend(length.to_ne_bytes());
+    bytes.extend(BY_FAMILY.to_ne_bytes());
+    bytes.extend(DUMP.to_ne_bytes());
+    // Sequence and sender: one question at a time over a socket of its own.
+    bytes.extend([0; 8]);
+    bytes.extend([u8::try_from(family).unwrap_or_default(), 6, 0, 0]);
+    bytes.extend(filter.states.to_ne_bytes());
+    bytes.extend(filter.local.unwrap_or(0).to_be_bytes());
+    bytes.extend(filter.remote.unwrap_or(0).to_be_bytes());
+    // Addresses and interface: any. The cookie is all ones for "none" (INET_DIAG_NOCOOKIE).
+    bytes.extend([0; 36]);
+    bytes.extend([0xff; 8]);
+    bytes
+}
+
+/// Reads until the kernel says that this was all.
+fn receive(netlink: &OwnedFd, found: &mut Vec<Socket>) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = recv(netlink.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let mut rest = &buffer[..length];
+        while let Some((kind, body, next)) = message(rest) {
+            match kind {
+                DONE => return Ok(()),
+                ERROR => return refusal(body),
+                BY_FAMILY => found.extend(parse(body)),
+                _other => {}
+            }
+            rest = next;
+        }
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// One message off the front: its type, its body, and what follows (each begins on four bytes).
+fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let length = usize::try_from(u32::from_ne_bytes(part(bytes, 0)?)).ok()?;
+    let kind = u16::from_ne_bytes(part(bytes, 4)?);
+    let body = bytes.get(HEADER..length)?;
+    let next = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((kind, body, next))
+}
+
+fn refusal(body: &[u8]) -> io::Result<()> {
+    match part(body, 0).map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// `struct inet_diag_msg`: ports and addresses stand in network order, the rest in that of the machine.
+fn parse(body: &[u8]) -> Option<Socket> {
+    let body = body.get(..MESSAGE)?;
+    let address = |ip_at: usize, port_at: usize| {
+        let ip = if i32::from(body[0]) == libc::AF_INET {
+            IpAddr::from(Ipv4Addr::from(part::<4>(body, ip_at)?))
+        } else {
+            IpAddr::from(Ipv6Addr::from(part::<16>(body, ip_at)?))
+        };
+        Some(SocketAddr::new(ip, u16::from_be_bytes(part(body, port_at)?)))
+    };
+    let inode = u64::from(u32::from_ne_bytes(part(body, 68)?));
+    Some(Socket { state: body[1], local: address(8, 4)?, remote: address(24, 6)?, inode })
+}
+
+fn part<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_that_is_cut_short_is_no_socket_and_no_panic() {
+        let whole = request(libc::AF_INET, Filter { states: 1, local: Some(8081), remote: None });
+        assert_eq!(whole.len(), HEADER + REQUEST);
+        for length in 0..whole.len() {
+            assert!(message(&whole[..length]).is_none(), "{length}");
+        }
+        assert!(message(&whole).is_some());
+        assert_eq!(parse(&[0; MESSAGE - 1]), None);
+        assert!(message(&[0; 16]).is_none(), "a length of zero would go on for ever");
+    }
+}

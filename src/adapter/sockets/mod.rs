@@ -1,0 +1,237 @@
+//! TCP sockets of this network namespace: who listens on a port, who else keeps it, what is open towards it.
+//!
+//! Only states that matter are asked for: after load a port has tens of thousands of rows in TIME-WAIT, which keep nobody from
+//! binding it (a JVM sets `SO_REUSEADDR`).
+
+mod bind;
+mod diag;
+mod holders;
+mod occupied;
+mod same_app;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::adapter::LinuxHost;
+use crate::model::id::Port;
+use crate::model::observed::Observation;
+
+/// The states of TCP as the kernel numbers them (`include/net/tcp_states.h`).
+mod state {
+    pub(super) const ESTABLISHED: u8 = 1;
+    pub(super) const SYN_SENT: u8 = 2;
+    pub(super) const SYN_RECV: u8 = 3;
+    pub(super) const FIN_WAIT1: u8 = 4;
+    pub(super) const FIN_WAIT2: u8 = 5;
+    pub(super) const CLOSE_WAIT: u8 = 8;
+    pub(super) const LAST_ACK: u8 = 9;
+    pub(super) const LISTEN: u8 = 10;
+    pub(super) const CLOSING: u8 = 11;
+}
+
+/// One socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    state: u8,
+    local: SocketAddr,
+    remote: SocketAddr,
+    /// What `/proc/PID/fd` calls it by; zero for a connection that no process holds yet or any more.
+    inode: u64,
+}
+
+/// Which sockets are asked for.
+#[derive(Clone, Copy, Debug)]
+struct Filter {
+    /// Bit n stands for state n.
+    states: u32,
+    local: Option<u16>,
+    remote: Option<u16>,
+}
+
+impl Filter {
+    fn local(port: Port, states: &[u8]) -> Self {
+        Self { states: bits(states), local: Some(port.0), remote: None }
+    }
+
+    fn remote(port: Port, states: &[u8]) -> Self {
+        Self { states: bits(states), local: None, remote: Some(port.0) }
+    }
+
+    fn takes(&self, socket: &Socket) -> bool {
+        self.states & (1 << socket.state) != 0
+            && self.local.is_none_or(|port| port == socket.local.port())
+            && self.remote.is_none_or(|port| port == socket.remote.port())
+    }
+}
+
+fn bits(states: &[u8]) -> u32 {
+    states.iter().fold(0, |all, state| all | 1 << state)
+}
+
+/// Asks the kernel over netlink, or reads its tables where that is refused (an old kernel, a sandbox).
+fn sockets(filter: Filter) -> io::Result<Vec<Socket>> {
+    diag::sockets(filter).or_else(|_refused| table::sockets(filter))
+}
+
+/// Who listens on a port, on any address of either family.
+pub(super) fn listeners(port: Port) -> io::Result<Vec<Socket>> {
+    sockets(Filter::local(port, &[state::LISTEN]))
+}
+
+/// What was seen of the listeners of each port. May be lost at any time.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The listening sockets at the last look.
+    seen: BTreeMap<Port, BTreeSet<u64>>,
+    /// Those that the slot's own process held: a child that holds one later has inherited it.
+    own: BTreeMap<Port, BTreeSet<u64>>,
+}
+
+impl Memory {
+    /// Takes note of what listens now, and tells whether one of them is new.
+    pub(super) fn saw(&mut self, port: Port, listeners: &[Socket]) -> bool {
+        let now: BTreeSet<u64> = listeners.iter().map(|socket| socket.inode).collect();
+        let before = self.seen.insert(port, now);
+        let before = before.unwrap_or_default();
+        listeners.iter().any(|socket| !before.contains(&socket.inode))
+    }
+
+    /// Sockets of the slot's own process are kept in mind, up to the last that it had.
+    fn held_by_own(&mut self, port: Port, inodes: BTreeSet<u64>) {
+        if !inodes.is_empty() {
+            self.own.insert(port, inodes);
+        }
+    }
+
+    fn was_own(&self, port: Port, inode: u64) -> bool {
+        self.own.get(&port).is_some_and(|inodes| inodes.contains(&inode))
+    }
+}
+
+impl LinuxHost {
+    /// Distinct connections towards a port, from the side of whoever serves it: there the other end of a loopback connection
+    /// has the port as its remote one and is not counted again. A connection that is only being made may have no end here
+    /// yet, so those are taken from the caller's side.
+    pub(super) fn connections(&self, port: Port) -> Observation<u32> {
+        match towards(port) {
+            Ok(count) => Observation::Known(count),
+            Err(error) => Observation::Unknown(format!("cannot list the connections to port {port}: {error}")),
+        }
+    }
+}
+
+fn towards(port: Port) -> io::Result<u32> {
+    let served = sockets(Filter::local(port, &[state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT]))?;
+    let called = sockets(Filter::remote(port, &[state::SYN_SENT]))?;
+    let mut pairs: HashSet<_> = served.iter().map(|s| (plain(s.remote), plain(s.local))).collect();
+    if !called.is_empty() {
+        let here = local_addresses();
+        let towards_us = called.iter().filter(|s| is_here(s.remote.ip(), &here));
+        pairs.extend(towards_us.map(|s| (plain(s.local), plain(s.remote))));
+    }
+    Ok(u32::try_from(pairs.len()).unwrap_or(u32::MAX))
+}
+
+/// An IPv4 connection to a dual-stack socket has mapped addresses on that side alone.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn is_here(ip: IpAddr, here: &HashSet<IpAddr>) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || here.contains(&ip)
+}
+
+fn local_addresses() -> HashSet<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return HashSet::new() };
+    let addresses = interfaces.filter_map(|interface| interface.address);
+    let ip = |address: nix::sys::socket::SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|a| IpAddr::from(a.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::from(a.ip())))
+    };
+    addresses.filter_map(ip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    fn listener(address: &str) -> (TcpListener, Port) {
+        let listener = TcpListener::bind(address).unwrap();
+        let port = Port(listener.local_addr().unwrap().port());
+        (listener, port)
+    }
+
+    #[test]
+    fn both_sources_see_the_same_sockets() {
+        for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            let (listener, port) = listener(address);
+            let client = TcpStream::connect(("127.0.0.1", port.0)).or_else(|_| TcpStream::connect(("::1", port.0))).unwrap();
+            let (served, _) = listener.accept().unwrap();
+            for filter in [
+                Filter::local(port, &[state::LISTEN]),
+                Filter::local(port, &[state::ESTABLISHED]),
+                Filter::remote(port, &[state::ESTABLISHED]),
+            ] {
+                let (one, other) = (diag::sockets(filter).unwrap(), table::sockets(filter).unwrap());
+                assert_eq!(one, other, "{address} {filter:?}");
+                assert_eq!(one.len(), 1, "{address} {filter:?}");
+                assert!(one[0].inode > 0 && filter.takes(&one[0]));
+            }
+            drop((client, served));
+        }
+    }
+
+    #[test]
+    fn a_loopback_connection_counts_once_and_one_that_the_client_closed_still_counts() {
+        let (listener, port) = listener("[::]:0");
+        let host = LinuxHost::new("/nonexistent/slotd");
+        assert_eq!(host.connections(port), Observation::Known(0));
+        let one = TcpStream::connect(("127.0.0.1", port.0)).unwrap();
+        let (served, _) = listener.accept().unwrap();
+        assert_eq!(host.connections(port), Observation::Known(1));
+        let two = TcpStream::connect(("::1", port.0)).unwrap();
+        assert_eq!(host.connections(port), Observation::Known(2), "not accepted yet");
+        one.shutdown(std::net::Shutdown::Both).unwrap();
+        drop(one);
+        assert_eq!(host.connections(port), Observation::Known(2), "CLOSE-WAIT until the server closes");
+        drop((served, two));
+        assert_eq!(host.connections(port), Observation::Known(1), "the second is in CLOSE-WAIT in the queue");
+    }
+
+    #[test]
+    fn a_connection_that_waits_in_a_full_queue_counts_once() {
+        use nix::sys::socket::{
+            AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen, socket,
+        };
+        use std::os::fd::AsRawFd;
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let server = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+        bind(server.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+        listen(&server, Backlog::new(1).unwrap()).unwrap();
+        let address: SockaddrIn = getsockname(server.as_raw_fd()).unwrap();
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let client = socket(AddressFamily::Inet, SockType::Stream, flags | SockFlag::SOCK_NONBLOCK, None).unwrap();
+                drop(connect(client.as_raw_fd(), &address));
+                client
+            })
+            .collect();
+        let count = LinuxHost::new("/nonexistent/slotd").connections(Port(address.port()));
+        assert_eq!(count, Observation::Known(4), "two in the queue, two that still send SYN");
+        drop(clients);
+    }
+
+    #[test]
+    fn a_listener_is_new_once() {
+        let (listener, port) = listener("127.0.0.1:0");
+        let mut memory = Memory::default();
+        let now = listeners(port).unwrap();
+        assert!(memory.saw(port, &now) && !memory.saw(port, &now) && !memory.saw(port, &[]));
+        assert!(memory.saw(port, &now), "it was away in between");
+        drop(listener);
+    }
+}

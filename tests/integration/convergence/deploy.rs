@@ -1,0 +1,181 @@
+//! Deployments that go well.
+
+use std::time::Duration;
+
+use slotd::host::ledgers::{Ledgers, Outcome};
+use slotd::model::id::{Port, ServiceName};
+use slotd::model::status::Reason;
+
+use super::{Stage, port, slot};
+use crate::world::World;
+use crate::world::manifest::{self, goal, service};
+use crate::world::processes::Behaviour;
+
+#[test]
+fn a_first_deployment_takes_one_start_and_one_reload() {
+    let mut stage = Stage::empty();
+    stage.deploy("1");
+    stage.did(&[("install", 1), ("start", 1), ("write", 1), ("reload", 1)]);
+    stage.is("real1 webservice-1");
+}
+
+#[test]
+fn a_second_deployment_takes_one_start_and_one_cutover() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.deploy("2");
+    stage.did(&[("install", 1), ("start", 1), ("cut", 1)]);
+    stage.is("real2 webservice-2");
+    stage.runs(&["real1 webservice-1", "real2 webservice-2"]);
+}
+
+#[test]
+fn a_third_deployment_at_once_waits_for_the_drain_of_the_slot_it_needs() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.deploy("2");
+    let cutover = stage.world.see().now;
+    stage.world.take_counts();
+    stage.deploy("3");
+    stage.did(&[("install", 1), ("start", 1), ("cut", 1), ("term", 1)]);
+    stage.is("real1 webservice-3");
+    assert!(stage.world.see().now - cutover >= 30_000, "{}", stage.world.story());
+}
+
+#[test]
+fn connections_that_stay_open_hold_a_slot_until_the_drain_deadline() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.world.touch().lingering = 600_000;
+    stage.deploy("2");
+    let cutover = stage.world.see().now;
+    stage.deploy("3");
+    let took = stage.world.see().now - cutover;
+    assert!((120_000..140_000).contains(&took), "{took}\n{}", stage.world.story());
+    let history = stage.world.history(&ServiceName::new("webservice")).unwrap();
+    assert!(history.iter().any(|line| line.outcome == Outcome::NotClean), "{history:#?}");
+}
+
+#[test]
+fn a_deployment_by_reload_takes_one_reload_and_leaves_the_old_slot_until_its_workers_stop() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.deploy("2");
+    stage.did(&[("install", 1), ("start", 1), ("write", 1), ("reload", 1)]);
+    stage.is("real2 webservice-2");
+    stage.deploy("3");
+    stage.did(&[("install", 1), ("start", 1), ("write", 1), ("reload", 1), ("term", 1)]);
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn a_relabel_of_the_same_bytes_starts_nothing() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.spec = manifest::renamed(&stage.spec, "1-final");
+    stage.world.bytes(&stage.spec, "webservice-1");
+    stage.world.converges(&stage.goal());
+    stage.did(&[]);
+    assert_eq!(stage.world.ledger("webservice").slots[&slot("real1")].version, "1-final");
+}
+
+#[test]
+fn other_bytes_under_an_unchanged_manifest_deploy_nothing() {
+    let stage = Stage::serving(&["1"]);
+    stage.world.bytes(&stage.spec, "other bytes");
+    let plan = stage.world.converges(&stage.goal());
+    stage.did(&[]);
+    assert!(plan.services[0].notes[0].starts_with("artifact_changed"), "{plan:#?}");
+}
+
+#[test]
+fn three_slots_are_used_in_turn_and_cut_over_by_flag() {
+    let three = |spec: &mut slotd::model::desired::ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1", "2"], three);
+    stage.deploy("3");
+    stage.did(&[("install", 1), ("start", 1), ("cut", 1)]);
+    stage.is("real3 webservice-3");
+    stage.deploy("4");
+    stage.is("real1 webservice-4");
+    stage.deploy("5");
+    stage.deploy("6");
+    stage.is("real3 webservice-6");
+}
+
+#[test]
+fn the_changed_port_of_the_idle_slot_is_used_at_the_next_start() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.spec.slots[0].port = Port(9081);
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+    assert!(stage.world.see().at_port(port(9081)).is_some());
+    stage.runs(&["real1 webservice-3", "real2 webservice-2"]);
+}
+
+#[test]
+fn the_changed_port_of_the_live_slot_moves_it_by_way_of_the_other_slot() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.spec.slots[0].port = Port(9081);
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-1");
+    stage.keep(300);
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-1");
+}
+
+#[test]
+fn ports_that_two_slots_exchange_never_make_one_process_two_slots() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.spec.slots[0].port = Port(8082);
+    stage.spec.slots[1].port = Port(8081);
+    stage.world.apply(&stage.goal());
+    stage.world.is_lawful();
+    assert!(stage.live().ends_with("webservice-2"), "{}", stage.world.story());
+    let ledger = stage.world.ledger("webservice");
+    let mut pids: Vec<_> = ledger.slots.values().filter_map(|r| r.process.as_ref()).map(|p| p.pid).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    assert_eq!(pids.len(), ledger.slots.values().filter(|r| r.process.is_some()).count(), "{}", stage.world.story());
+}
+
+#[test]
+fn a_change_of_the_cutover_mode_restarts_no_process() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    Stage::reload_mode(&mut stage.spec);
+    stage.world.converges(&stage.goal());
+    stage.did(&[("write", 1), ("reload", 1)]);
+    stage.is("real2 webservice-2");
+    stage.spec.proxy.cutover = slotd::model::desired::CutoverMode::Flag;
+    stage.world.converges(&stage.goal());
+    stage.did(&[("write", 1), ("reload", 1)]);
+    stage.is("real2 webservice-2");
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn two_services_share_one_reload() {
+    let world = World::new(3);
+    let services = [service("orders", "1", 8081), service("users", "1", 8091)];
+    services.iter().for_each(|spec| {
+        world.build(spec, Behaviour::good());
+    });
+    world.converges(&goal(&services));
+    let state = world.see();
+    assert!(services.iter().all(|spec| state.serves(&spec.proxy.include)), "{}", world.story());
+    assert_eq!(state.counts["reload"], 1, "{}", world.story());
+}
+
+#[test]
+fn a_jar_that_is_not_there_holds_the_deployment_and_nothing_else() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.spec = manifest::renamed(&stage.spec, "2");
+    stage.world.holds(&stage.goal(), Reason::ArtifactMissing);
+    stage.is("real1 webservice-1");
+    stage.world.build(&stage.spec, Behaviour::good());
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn another_health_interval_restarts_nothing() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.spec.health.interval = Duration::from_millis(250);
+    stage.world.converges(&stage.goal());
+    stage.did(&[]);
+}

@@ -1,0 +1,235 @@
+//! nginx, its include and its flags, as others leave them.
+
+use slotd::model::status::Reason;
+use slotd::plan::person::Decision;
+
+use super::{Stage, port, slot};
+use crate::world::fault::Fault;
+use crate::world::manifest;
+use crate::world::nginx::Text;
+use crate::world::processes::Behaviour;
+
+fn include(stage: &Stage, text: Option<Text>) -> Fault {
+    Fault::Include(stage.spec.proxy.include.clone(), text)
+}
+
+fn flag(stage: &Stage, name: &str, stands: bool) -> Fault {
+    Fault::Flag(stage.spec.proxy.include.clone(), slot(name), stands)
+}
+
+#[test]
+fn without_nginx_a_first_deployment_is_prepared_and_held() {
+    let stage = Stage::empty();
+    stage.befall(Fault::NginxStops);
+    stage.world.holds(&stage.goal(), Reason::ProxyDown);
+    stage.did(&[("install", 1), ("start", 1), ("write", 1)]);
+    stage.befall(Fault::NginxStarts);
+    stage.world.converges(&stage.goal());
+    stage.did(&[]);
+    stage.is("real1 webservice-1");
+}
+
+#[test]
+fn without_nginx_a_second_deployment_waits_with_its_candidate_ready() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        let mut stage = Stage::serving_as(&["1"], change);
+        stage.befall(Fault::NginxStops);
+        stage.wants("2", Behaviour::good());
+        stage.world.holds(&stage.goal(), Reason::ProxyDown);
+        stage.runs(&["real1 webservice-1", "real2 webservice-2"]);
+        stage.befall(Fault::NginxStarts);
+        stage.is("real1 webservice-1");
+        stage.world.converges(&stage.goal());
+        stage.is("real2 webservice-2");
+    }
+}
+
+#[test]
+fn nginx_that_goes_down_at_any_time_of_a_deployment_loses_nothing() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        for at in (0..3_000).step_by(50) {
+            let mut stage = Stage::serving_as(&["1", "2"], change);
+            stage.wants("3", Behaviour::good());
+            stage.world.after(at, Fault::NginxStops);
+            stage.world.after(at + 9_000, Fault::NginxStarts);
+            stage.world.converges(&stage.goal());
+            stage.is("real1 webservice-3");
+            let reloads = stage.world.take_counts().get("reload").copied().unwrap_or(0);
+            assert!(reloads <= 1, "{reloads} reloads\n{}", stage.world.story());
+        }
+    }
+}
+
+#[test]
+fn a_lost_reload_is_noticed_and_the_include_put_back() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.befall(Fault::ReloadsLost(true));
+    stage.wants("2", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::ReloadNotApplied);
+    stage.is("real1 webservice-1");
+    stage.befall(Fault::NginxReloads);
+    stage.is("real1 webservice-1");
+    stage.befall(Fault::ReloadsLost(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn a_lost_first_reload_of_the_flag_form_is_tried_again() {
+    let stage = Stage::empty();
+    stage.befall(Fault::ReloadsLost(true));
+    stage.world.holds(&stage.goal(), Reason::ReloadNotApplied);
+    stage.befall(Fault::ReloadsLost(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real1 webservice-1");
+}
+
+#[test]
+fn a_broken_configuration_holds_the_reload_until_it_is_mended() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.befall(Fault::ConfigBroken(true));
+    stage.wants("2", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::ConfigBroken);
+    stage.is("real1 webservice-1");
+    stage.befall(Fault::ConfigBroken(false));
+    stage.befall(Fault::NginxReloads);
+    stage.is("real1 webservice-1");
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn a_broken_configuration_is_no_matter_for_a_cutover_by_flag() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::ConfigBroken(true));
+    stage.deploy("2");
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn nginx_that_cannot_be_told_for_certain_holds_the_cutover() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::NginxHidden(true));
+    stage.wants("2", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::ProxyUnverified);
+    stage.is("real1 webservice-1");
+    stage.befall(Fault::NginxHidden(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn a_configuration_that_is_unfit_for_flags_holds_the_cutover() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::FlagFaults(vec!["open_file_cache is on".to_owned()]));
+    stage.wants("2", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::FlagUnfit);
+    stage.is("real1 webservice-1");
+    stage.befall(Fault::FlagFaults(Vec::new()));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn an_edited_include_is_left_alone_until_a_person_says_so() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        let mut stage = Stage::serving_as(&["1", "2"], change);
+        stage.befall(include(&stage, Some(Text::Edited(Some(port(8082))))));
+        stage.wants("3", Behaviour::good());
+        stage.world.holds(&stage.goal(), Reason::HandEdited);
+        stage.is("real2 webservice-2");
+        stage.decide(&Decision::Retry);
+        stage.world.converges(&stage.goal());
+        stage.is("real1 webservice-3");
+        assert_eq!(stage.world.see().kept.len(), 1);
+    }
+}
+
+#[test]
+fn a_deleted_include_is_written_again() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        let mut stage = Stage::serving_as(&["1", "2"], change);
+        stage.befall(include(&stage, None));
+        stage.world.converges(&stage.goal());
+        stage.is("real2 webservice-2");
+        stage.deploy("3");
+        stage.is("real1 webservice-3");
+    }
+}
+
+#[test]
+fn a_line_of_the_old_scripts_to_the_other_slot_is_put_right() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        let stage = Stage::serving_as(&["1", "2"], change);
+        stage.befall(include(&stage, Some(Text::Plain(port(8081)))));
+        stage.world.converges(&stage.goal());
+        stage.is("real2 webservice-2");
+        stage.befall(Fault::NginxReloads);
+        stage.is("real2 webservice-2");
+    }
+}
+
+#[test]
+fn a_line_of_the_old_scripts_that_nginx_has_loaded_is_followed_by_a_way_back() {
+    let stage = Stage::serving_as(&["1", "2"], Stage::reload_mode);
+    stage.befall(include(&stage, Some(Text::Plain(port(8081)))));
+    stage.befall(Fault::NginxReloads);
+    stage.is("real1 webservice-1");
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn another_slotds_include_is_not_touched() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(include(&stage, Some(Text::Elsewhere)));
+    stage.wants("2", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::OwnedElsewhere);
+    stage.did(&[]);
+}
+
+#[test]
+fn a_flag_that_is_removed_by_hand_is_set_again() {
+    let stage = Stage::serving(&["1", "2"]);
+    stage.befall(flag(&stage, "real2", false));
+    stage.is("real1 webservice-1");
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+    stage.did(&[("cut", 1)]);
+}
+
+#[test]
+fn a_flag_too_many_is_removed_before_it_can_mislead() {
+    let three = |spec: &mut slotd::model::desired::ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1", "2"], three);
+    stage.befall(flag(&stage, "real3", true));
+    stage.is("real2 webservice-2");
+    stage.world.converges(&stage.goal());
+    stage.did(&[("cut", 1)]);
+    stage.is("real2 webservice-2");
+    stage.deploy("3");
+    stage.is("real3 webservice-3");
+}
+
+#[test]
+fn a_flag_that_takes_the_traffic_from_the_live_slot_is_taken_away() {
+    let three = |spec: &mut slotd::model::desired::ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let stage = Stage::serving_as(&["1", "2", "3"], three);
+    stage.befall(flag(&stage, "real2", true));
+    stage.is("real2 webservice-2");
+    stage.world.converges(&stage.goal());
+    stage.is("real3 webservice-3");
+}
+
+#[test]
+fn every_write_that_fails_once_is_tried_again() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        for nth in 0..40 {
+            let mut stage = Stage::serving_as(&["1", "2"], change);
+            stage.wants("3", Behaviour::good());
+            stage.world.refuse_at(nth);
+            stage.world.converges(&stage.goal());
+            stage.is("real1 webservice-3");
+        }
+    }
+}

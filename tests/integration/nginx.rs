@@ -1,0 +1,524 @@
+//! The nginx adapter against a real, private nginx: its own folder, its own ports, stopped by its own pid.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use slotd::adapter::LinuxHost;
+use slotd::host::proxy::{Proxy, ProxyError};
+use slotd::model::desired::*;
+use slotd::model::id::{Port, ServiceName, SlotName};
+use slotd::model::observed::{Loaded, Nginx, Observation};
+use slotd::model::route::{RouteForm, RouteText, Target};
+
+/// A folder with a configuration, and whatever of nginx was started in it.
+struct Bench {
+    dir: tempfile::TempDir,
+    root: PathBuf,
+    plain: u16,
+    tls: u16,
+    service: ServiceSpec,
+    host: LinuxHost,
+}
+
+/// Ends every nginx that was started with this bench's folder in its command line: the pid file may be what a test broke.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for pid in self.masters() {
+            signal(pid, "QUIT");
+            wait("nginx ends", || !alive(pid));
+        }
+    }
+}
+
+/// A child that a test wants to see unharmed.
+struct Victim(Child);
+
+impl Victim {
+    fn new() -> Self {
+        Self(Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < end, "{what}: not within 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what}: not within 20 s");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+}
+
+fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A certificate that nobody trusts, made once.
+static CERTIFICATE: LazyLock<(String, String)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, cert) = (dir.path().join("key.pem"), dir.path().join("cert.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=b.test", "-addext", "subjectAltName=DNS:b.test", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    (fs::read_to_string(key).unwrap(), fs::read_to_string(cert).unwrap())
+});
+
+const ROUTE: &str = "include ROOT/service-url.inc; location / { proxy_pass $service_url; }";
+
+impl Bench {
+    /// An http and an https server of the same service.
+    fn new() -> Self {
+        Self::with(&format!(
+            "server {{ listen 127.0.0.1:PLAIN; server_name _; return 444; }}
+             server {{ listen 127.0.0.1:PLAIN; server_name a.test; {ROUTE} }}
+             server {{ listen 127.0.0.1:TLS ssl; server_name other.test; ssl_certificate ROOT/cert.pem; ssl_certificate_key ROOT/key.pem; return 444; }}
+             server {{ listen 127.0.0.1:TLS ssl; server_name b.test; ssl_certificate ROOT/cert.pem; ssl_certificate_key ROOT/key.pem; {ROUTE} }}"
+        ))
+    }
+
+    fn with(servers: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        fs::write(root.join("key.pem"), &CERTIFICATE.0).unwrap();
+        fs::write(root.join("cert.pem"), &CERTIFICATE.1).unwrap();
+        fs::create_dir(root.join("logs")).unwrap();
+        let (plain, tls) = (free_port(), free_port());
+        let service = service(&root);
+        let bench = Self { host: LinuxHost::new(root.join("state")), dir, root, plain, tls, service };
+        bench.configure(servers);
+        bench
+    }
+
+    fn configure(&self, servers: &str) {
+        let temps: String =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path ROOT/{name};\n")).concat();
+        let text = format!(
+            "daemon on; worker_processes 1; pid ROOT/nginx.pid; error_log ROOT/logs/error.log;
+             events {{ worker_connections 64; }}
+             http {{ access_log off; {temps} {servers} }}\n"
+        );
+        fs::write(self.service.proxy.nginx.config.clone(), self.filled(&text)).unwrap();
+    }
+
+    fn filled(&self, text: &str) -> String {
+        text.replace("ROOT", self.root.to_str().unwrap())
+            .replace("PLAIN", &self.plain.to_string())
+            .replace("TLS", &self.tls.to_string())
+    }
+
+    fn start(&self) -> Nginx {
+        self.start_with(&self.service.proxy.nginx.config);
+        self.nginx().known().cloned().unwrap_or_else(|| panic!("{:?}", self.nginx()))
+    }
+
+    fn start_with(&self, config: &Path) {
+        let log = self.root.join("logs/error.log");
+        let started = Command::new(binary()).arg("-e").arg(&log).arg("-c").arg(config).output().unwrap();
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        wait("workers", || self.masters().iter().all(|master| !children(*master).is_empty()));
+    }
+
+    fn nginx(&self) -> Observation<Nginx> {
+        self.host.nginx(&self.service.proxy)
+    }
+
+    fn masters(&self) -> Vec<u32> {
+        let root = self.root.to_str().unwrap();
+        let pids = fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| {
+            let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let title = String::from_utf8_lossy(&title).into_owned();
+            title.starts_with("nginx: master process") && title.contains(root)
+        })
+        .collect()
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.root.join("nginx.pid")
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let nginx = self.nginx();
+        self.host.faults(&self.service, nginx.known())
+    }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn binary() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.map(|folder| folder.join("nginx")).find(|path| path.exists()).expect("these tests need nginx")
+}
+
+fn slot(name: &str) -> SlotName {
+    SlotName::new(name)
+}
+
+fn text(form: RouteForm, generation: u64, slots: &[(&str, u16)]) -> RouteText {
+    let targets = slots.iter().map(|(name, port)| Target { slot: slot(name), port: Port(*port) }).collect();
+    RouteText { generation, nonce: "c0ffee".into(), form, targets }
+}
+
+fn both(generation: u64) -> RouteText {
+    text(RouteForm::Flag, generation, &[("real1", 8081), ("real2", 8082)])
+}
+
+fn service(root: &Path) -> ServiceSpec {
+    let place = |name: &str, port| SlotSpec { name: slot(name), port: Port(port) };
+    ServiceSpec {
+        name: ServiceName::new("webservice"),
+        moved_from: None,
+        jar: JarSpec { version: "1".into(), path: "/app.jar".into(), sha256: None },
+        slots: vec![place("real1", 8081), place("real2", 8082)],
+        slot_policy: SlotPolicy {
+            standby: Standby::Running,
+            standby_for: None,
+            drain: Duration::from_secs(30),
+            drain_deadline: Duration::from_secs(120),
+            promote: Promote::Auto,
+            bake: Duration::from_secs(60),
+            on_crash: OnCrash::Standby,
+            max_attempts: 3,
+            port_conflict: PortConflict::SameApp,
+        },
+        launch: LaunchSpec {
+            java: "java".into(),
+            jvm_args: vec![],
+            args: vec![],
+            profiles: vec![],
+            config_locations: vec![],
+            env: BTreeMap::new(),
+            env_file: None,
+            user: None,
+            working_dir: None,
+            stop_timeout: Duration::from_secs(40),
+        },
+        health: HealthSpec {
+            scheme: Scheme::Http,
+            ports: BTreeMap::new(),
+            path: "/profile".into(),
+            status: 200,
+            expect: Some("{slot}".into()),
+            interval: Duration::from_millis(100),
+            timeout: Duration::from_secs(2),
+            successes: 2,
+            deadline: Duration::from_secs(300),
+        },
+        proxy: ProxySpec {
+            url: None,
+            host: None,
+            ca: None,
+            include: root.join("service-url.inc"),
+            variable: "service_url".into(),
+            upstream_host: "127.0.0.1".into(),
+            cutover: CutoverMode::Flag,
+            flag_dir: root.join("service-url.inc.live"),
+            nginx: NginxSpec {
+                binary: binary().to_str().unwrap().into(),
+                config: root.join("nginx.conf"),
+                pid_file: None,
+                reload_command: None,
+            },
+        },
+    }
+}
+
+#[test]
+fn no_nginx_is_absent_and_a_running_one_is_found_with_its_workers() {
+    let bench = Bench::new();
+    assert_eq!(bench.nginx(), Observation::Absent);
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    assert_eq!(vec![nginx.master.pid], bench.masters());
+    assert_eq!(nginx.workers.iter().map(|w| (w.pid, w.accepting)).collect::<Vec<_>>(), [(children(nginx.master.pid)[0], true)]);
+    assert!(nginx.version.starts_with("1."), "{}", nginx.version);
+    assert_eq!(bench.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn a_pid_file_that_names_a_stranger_finds_the_master_and_harms_nobody() {
+    let bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let mut victim = Victim::new();
+    fs::write(bench.pid_file(), format!("{}\n", victim.0.id())).unwrap();
+    assert_eq!(bench.nginx(), Observation::Absent);
+    let nginx = bench.start();
+    fs::write(bench.pid_file(), format!("{}\n", victim.0.id())).unwrap();
+    assert_eq!(bench.nginx(), Observation::Known(nginx.clone()));
+
+    let worker = nginx.workers[0].pid;
+    bench.host.reload(&bench.service.proxy, &nginx).unwrap();
+    wait("the master follows the signal", || !alive(worker));
+    assert!(victim.0.try_wait().unwrap().is_none(), "the stranger of the pid file lives on");
+
+    let mut other = nginx.clone();
+    other.master.pid = victim.0.id();
+    let result = bench.host.reload(&bench.service.proxy, &other);
+    assert!(matches!(result, Err(ProxyError::MasterGone { .. })), "{result:?}");
+    let mut reused = nginx;
+    reused.master.start += 1;
+    let result = bench.host.reload(&bench.service.proxy, &reused);
+    assert!(matches!(result, Err(ProxyError::MasterGone { .. })), "{result:?}");
+    assert!(victim.0.try_wait().unwrap().is_none());
+    fs::write(bench.pid_file(), bench.masters()[0].to_string()).unwrap();
+}
+
+#[test]
+fn an_empty_or_missing_pid_file_still_finds_the_master() {
+    let bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    fs::write(bench.pid_file(), "").unwrap();
+    assert_eq!(bench.nginx(), Observation::Known(nginx.clone()));
+    fs::remove_file(bench.pid_file()).unwrap();
+    assert_eq!(bench.nginx(), Observation::Known(nginx));
+}
+
+#[test]
+fn two_masters_of_one_configuration_are_told_apart_by_the_pid_file_alone() {
+    let bench =
+        Bench::with("server { listen unix:ROOT/SOCKET; include ROOT/service-url.inc; location / { proxy_pass $service_url; } }");
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let config = fs::read_to_string(&bench.service.proxy.nginx.config).unwrap();
+    fs::write(&bench.service.proxy.nginx.config, config.replace("SOCKET", "one")).unwrap();
+    let first = bench.start();
+    fs::write(&bench.service.proxy.nginx.config, config.replace("SOCKET", "two")).unwrap();
+    bench.start_with(&bench.service.proxy.nginx.config);
+    assert_eq!(bench.masters().len(), 2);
+    fs::write(bench.pid_file(), first.master.pid.to_string()).unwrap();
+    assert_eq!(bench.nginx().known().map(|n| n.master.pid), Some(first.master.pid));
+    fs::write(bench.pid_file(), "").unwrap();
+    let why = bench.nginx().unknown().unwrap().to_owned();
+    assert!(bench.masters().iter().all(|pid| why.contains(&pid.to_string())), "{why}");
+}
+
+#[test]
+fn a_master_of_another_configuration_is_not_ours() {
+    let bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let other = bench.root.join("other.conf");
+    fs::copy(&bench.service.proxy.nginx.config, &other).unwrap();
+    bench.start_with(&other);
+    assert_eq!(bench.nginx(), Observation::Absent);
+}
+
+#[test]
+fn a_binary_upgrade_under_way_is_unknown() {
+    let bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    signal(nginx.master.pid, "USR2");
+    wait("the second master", || bench.masters().len() == 2 && bench.root.join("nginx.pid.oldbin").exists());
+    let why = bench.nginx().unknown().unwrap_or_default().to_owned();
+    assert!(why.contains("binary upgrade"), "{why} {:?}", bench.nginx());
+}
+
+#[tokio::test]
+async fn nginx_itself_says_what_it_has_loaded_over_http_and_https() {
+    let bench = Bench::new();
+    let loaded = async |text: &RouteText| bench.host.loaded(&bench.service, text).await;
+    bench.host.write(&bench.service, &both(7), &slot("real1"), None).unwrap();
+    let silent = loaded(&both(7)).await;
+    let expected =
+        format!("nobody answers on 127.0.0.1:{}, 127.0.0.1:{}", bench.plain.min(bench.tls), bench.plain.max(bench.tls));
+    assert_eq!(silent.unknown().map(|why| why.len()), Some(expected.len()), "{silent:?}");
+
+    let nginx = bench.start();
+    let said = |generation, name| Observation::Known(Loaded { generation, slot: slot(name) });
+    assert_eq!(loaded(&both(7)).await, said(7, "real1"));
+    bench.host.cut(&bench.service.proxy, None, Some(&slot("real2"))).unwrap();
+    assert_eq!(loaded(&both(7)).await, said(7, "real2"), "the next request after the cut, without a reload");
+    bench.host.cut(&bench.service.proxy, Some(&slot("real2")), None).unwrap();
+    assert_eq!(loaded(&both(7)).await, said(7, "real1"));
+
+    let next = text(RouteForm::Static, 8, &[("real2", 8082)]);
+    bench.host.write(&bench.service, &next, &slot("real2"), Some(&nginx)).unwrap();
+    assert_eq!(loaded(&next).await, said(7, "real1"), "what is written is not yet loaded");
+    bench.host.reload(&bench.service.proxy, &nginx).unwrap();
+    until("the new text", async || (loaded(&next).await == said(8, "real2")).then_some(())).await;
+
+    let mut stranger = next;
+    stranger.nonce = "other".into();
+    let why = loaded(&stranger).await;
+    assert!(why.unknown().is_some_and(|why| why.contains("instead of the route")), "{why:?}");
+}
+
+#[tokio::test]
+async fn servers_that_disagree_are_named() {
+    let bench = Bench::with(&format!(
+        "server {{ listen 127.0.0.1:PLAIN; server_name a.test; {ROUTE} }}
+         server {{ listen 127.0.0.1:PLAIN; server_name b.test; set $service_url http://127.0.0.1:8082;
+                   if ($http_x_slotd_probe = c0ffee) {{ return 200 \"7 $service_url\"; }} location / {{ proxy_pass $service_url; }} }}"
+    ));
+    bench.host.write(&bench.service, &both(7), &slot("real1"), None).unwrap();
+    bench.start();
+    let found = bench.host.loaded(&bench.service, &both(7)).await;
+    let why = found.unknown().unwrap();
+    assert!(why.contains("disagree") && why.contains("a.test") && why.contains("b.test"), "{why}");
+    assert!(bench.faults()[0].contains("without include"), "{:?}", bench.faults());
+}
+
+#[tokio::test]
+async fn a_server_on_a_unix_socket_is_asked_too() {
+    let bench = Bench::with(&format!("server {{ listen unix:ROOT/s.sock; {ROUTE} }}"));
+    bench.host.write(&bench.service, &both(7), &slot("real1"), None).unwrap();
+    bench.start();
+    let loaded = bench.host.loaded(&bench.service, &both(7)).await;
+    assert_eq!(loaded, Observation::Known(Loaded { generation: 7, slot: slot("real1") }));
+}
+
+#[tokio::test]
+async fn no_server_that_uses_the_route_is_unknown() {
+    let bench = Bench::with("server { listen 127.0.0.1:PLAIN; }");
+    let found = bench.host.loaded(&bench.service, &both(7)).await;
+    assert!(found.unknown().is_some_and(|why| why.contains("no server of")), "{found:?}");
+}
+
+#[test]
+fn a_configuration_that_is_broken_elsewhere_refuses_the_write_and_the_old_text_comes_back() {
+    let bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    let before = fs::read(&bench.service.proxy.include).unwrap();
+    let config = fs::read_to_string(&bench.service.proxy.nginx.config).unwrap();
+    fs::write(&bench.service.proxy.nginx.config, config.replace("access_log off;", "acces_log off;")).unwrap();
+
+    let refused = bench.host.write(&bench.service, &both(2), &slot("real1"), Some(&nginx));
+    let Err(ProxyError::Refused { said }) = refused else { panic!("{refused:?}") };
+    assert!(said.starts_with("[emerg] unknown directive \"acces_log\""), "{said}");
+    assert_eq!(fs::read(&bench.service.proxy.include).unwrap(), before);
+    let refused = bench.host.reload(&bench.service.proxy, &nginx);
+    assert!(matches!(refused, Err(ProxyError::Refused { .. })), "{refused:?}");
+    assert_eq!(bench.nginx(), Observation::Known(nginx), "no worker was replaced");
+}
+
+#[test]
+fn a_first_text_that_is_refused_is_taken_away_again() {
+    let bench = Bench::with("server { listen 127.0.0.1:PLAIN; }");
+    let nginx = bench.start();
+    bench.configure("server { listen 127.0.0.1:PLAIN; open_file_cache max=9; include ROOT/service-url.inc; }");
+    let refused = bench.host.write(&bench.service, &both(1), &slot("real1"), Some(&nginx));
+    let Err(ProxyError::Refused { said }) = refused else { panic!("{refused:?}") };
+    assert!(said.contains("duplicate"), "{said}");
+    assert!(!bench.service.proxy.include.exists());
+    assert!(bench.faults()[0].contains("\"duplicate\""), "{:?}", bench.faults());
+}
+
+#[test]
+fn a_reload_command_is_run_instead_of_the_signal() {
+    let mut bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    let mark = bench.root.join("mark").to_str().unwrap().to_owned();
+    bench.service.proxy.nginx.reload_command = Some(vec!["touch".into(), mark.clone()]);
+    bench.host.reload(&bench.service.proxy, &nginx).unwrap();
+    assert!(Path::new(&mark).exists());
+    assert_eq!(bench.nginx(), Observation::Known(nginx));
+}
+
+/// The workers' user is another one only where root starts nginx.
+#[tokio::test]
+async fn a_closed_folder_is_a_fault_and_really_hides_the_flag() {
+    let bench = Bench::new();
+    bench.host.write(&bench.service, &both(7), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    let worker = fs::read_to_string(format!("/proc/{}/status", nginx.workers[0].pid)).unwrap();
+    if worker.lines().any(|line| line.starts_with("Uid:\t0")) || !fs::metadata("/proc/self").is_ok_and(|_| running_as_root()) {
+        return;
+    }
+    bench.host.cut(&bench.service.proxy, None, Some(&slot("real2"))).unwrap();
+    fs::set_permissions(&bench.service.proxy.flag_dir, fs::Permissions::from_mode(0o700)).unwrap();
+    let loaded = bench.host.loaded(&bench.service, &both(7)).await;
+    assert_eq!(loaded.known().map(|l| l.slot.clone()), Some(slot("real1")), "nginx sees no flag");
+    let faults = bench.faults();
+    assert!(faults.len() == 1 && faults[0].contains("cannot be searched by nginx's workers"), "{faults:?}");
+    fs::set_permissions(&bench.service.proxy.flag_dir, fs::Permissions::from_mode(0o711)).unwrap();
+    assert_eq!(bench.faults(), Vec::<String>::new());
+}
+
+fn running_as_root() -> bool {
+    fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0"))
+}
+
+#[tokio::test]
+async fn what_answers_through_the_proxy_is_a_slot_or_says_why_not() {
+    let answer =
+        |status: &str| format!("server {{ listen 127.0.0.1:PLAIN; server_name a.test; location / {{ return {status}; }} }}");
+    let mut bench = Bench::with(&format!(
+        "server {{ listen 127.0.0.1:PLAIN; return 302 /login; }} {}
+         server {{ listen 127.0.0.1:TLS ssl; server_name b.test; ssl_certificate ROOT/cert.pem; ssl_certificate_key ROOT/key.pem;
+                   return 200 real1; }}",
+        answer("200 real2")
+    ));
+    bench.start_with(&bench.service.proxy.nginx.config);
+    assert_eq!(bench.host.proxied(&bench.service).await, Observation::Absent);
+    bench.service.proxy.url = Some(format!("http://127.0.0.1:{}/profile", bench.plain));
+    let found = bench.host.proxied(&bench.service).await;
+    let why = found.unknown().unwrap();
+    assert!(why.contains(" answers 302 to http://127.0.0.1") && why.ends_with("is proxy.host needed?"), "{why}");
+
+    bench.service.proxy.host = Some("a.test".into());
+    assert_eq!(bench.host.proxied(&bench.service).await, Observation::Known(slot("real2")));
+    bench.service.health.expect = Some("{slot} {version}".into());
+    assert!(bench.host.proxied(&bench.service).await.unknown().unwrap().contains("{version}"));
+    bench.service.health.expect = Some("{slot}".into());
+
+    bench.service.proxy.url = Some(format!("https://127.0.0.1:{}/profile", bench.tls));
+    bench.service.proxy.host = Some("b.test".into());
+    let untrusted = bench.host.proxied(&bench.service).await;
+    assert!(untrusted.unknown().is_some_and(|why| why.contains("certificate")), "{untrusted:?}");
+    bench.service.proxy.ca = Some(bench.root.join("cert.pem"));
+    assert_eq!(bench.host.proxied(&bench.service).await, Observation::Known(slot("real1")));
+}
+
+#[test]
+fn a_hand_edited_text_is_kept_in_the_state_folder() {
+    let bench = Bench::new();
+    let path = bench.host.keep_edited(&bench.service, "mine").unwrap();
+    assert_eq!(path, bench.root.join("state/services/webservice/hand-edited-1.inc"));
+    assert_eq!(fs::read_to_string(path).unwrap(), "mine");
+    assert!(bench.dir.path().exists());
+}

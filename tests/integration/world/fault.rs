@@ -1,0 +1,140 @@
+//! What the world does by itself, to slotd's dismay.
+
+use std::path::PathBuf;
+
+use slotd::model::id::{Port, ServiceName, SlotName};
+use slotd::model::observed::ExitCause;
+
+use super::nginx::{Text, flag_dir};
+use super::ports::Foreigner;
+use super::{Due, State, World};
+
+/// One thing that others do.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The process that listens on the port, or is about to, ends.
+    Crash(Port),
+    /// The process on the port answers 503 from now on, or well again.
+    Sick(Port, bool),
+    NginxStops,
+    NginxStarts,
+    /// Somebody else reloads it.
+    NginxReloads,
+    /// Something else in the configuration is broken, or mended.
+    ConfigBroken(bool),
+    ReloadsLost(bool),
+    /// Two nginx seem to run.
+    NginxHidden(bool),
+    FlagFaults(Vec<String>),
+    Include(PathBuf, Option<Text>),
+    Flag(PathBuf, SlotName, bool),
+    /// Somebody takes the port if it is free; or leaves.
+    Foreign(Port, Option<Foreigner>),
+    Reboot,
+    LedgerLost(ServiceName),
+    Blind(bool),
+    /// So many of the next changes fail.
+    Refused(u32),
+    Memory(u64),
+    LaunchFault(Option<String>),
+    JarGone(PathBuf),
+}
+
+impl World {
+    /// It happens now.
+    pub(crate) fn befall(&self, fault: Fault) {
+        self.touch().befall(fault);
+    }
+
+    /// It happens after so many milliseconds.
+    pub(crate) fn after(&self, milliseconds: u64, fault: Fault) {
+        self.touch().schedule(milliseconds, Due::Fault(fault));
+    }
+}
+
+impl State {
+    pub(crate) fn befall(&mut self, fault: Fault) {
+        self.note(|| format!("! {fault:?}"));
+        match fault {
+            Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) => self.befall_ports(fault),
+            Fault::NginxStops
+            | Fault::NginxStarts
+            | Fault::NginxReloads
+            | Fault::ConfigBroken(_)
+            | Fault::ReloadsLost(_)
+            | Fault::NginxHidden(_)
+            | Fault::FlagFaults(_)
+            | Fault::Include(..)
+            | Fault::Flag(..) => self.befall_nginx(fault),
+            Fault::Reboot => self.reboot(),
+            Fault::LedgerLost(service) => {
+                self.ledgers.remove(&service);
+            }
+            Fault::Blind(on) => self.blind = on,
+            Fault::Refused(count) => self.refused = count,
+            Fault::Memory(bytes) => self.memory = bytes,
+            Fault::LaunchFault(why) => self.launch_fault = why,
+            Fault::JarGone(path) => {
+                self.jars.remove(&path);
+            }
+        }
+        if self.nginx.wanted && !self.nginx.up {
+            self.start_nginx();
+        }
+        self.judge_fault();
+    }
+
+    fn befall_ports(&mut self, fault: Fault) {
+        match fault {
+            Fault::Crash(port) => {
+                let pid = self.processes.values().find(|p| p.port == port).map(|p| p.pid);
+                pid.into_iter().for_each(|pid| self.end(pid, ExitCause::Itself));
+            }
+            Fault::Sick(port, on) => self.processes.values_mut().filter(|p| p.port == port).for_each(|p| p.sick = on),
+            Fault::Foreign(port, None) => {
+                self.foreigners.remove(&port);
+            }
+            Fault::Foreign(port, Some(kind)) if self.at_port(port).is_none() => {
+                self.foreigners.insert(port, kind);
+            }
+            _other => {}
+        }
+    }
+
+    fn befall_nginx(&mut self, fault: Fault) {
+        match fault {
+            Fault::NginxStops => self.stop_nginx(),
+            Fault::NginxStarts => self.start_nginx(),
+            Fault::NginxReloads if self.nginx.up && !self.nginx.broken => self.reloaded(),
+            Fault::ConfigBroken(on) => self.nginx.broken = on,
+            Fault::ReloadsLost(on) => self.nginx.loses_reloads = on,
+            Fault::NginxHidden(on) => self.nginx.hidden = on,
+            Fault::FlagFaults(faults) => self.nginx.faults = faults,
+            Fault::Include(path, Some(text)) => {
+                self.includes.insert(path, text);
+            }
+            Fault::Include(path, None) => {
+                self.includes.remove(&path);
+            }
+            Fault::Flag(include, slot, true) => {
+                self.flags.entry(flag_dir(&include)).or_default().insert(slot);
+            }
+            Fault::Flag(include, slot, false) => {
+                self.flags.entry(flag_dir(&include)).or_default().remove(&slot);
+            }
+            _other => {}
+        }
+    }
+
+    /// Everything that ran is gone; nginx comes up with the machine, and pids begin anew.
+    fn reboot(&mut self) {
+        self.clear_agenda();
+        self.processes.clear();
+        self.foreigners.clear();
+        self.last_routed.clear();
+        self.stop_nginx();
+        self.boot += 1;
+        self.next_pid = 1000;
+        self.start_nginx();
+    }
+}

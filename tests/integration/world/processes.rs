@@ -1,0 +1,298 @@
+//! Processes: born by `start`, or by others; they listen, get ready, answer, and end.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use slotd::host::probes::{Probes, Question};
+use slotd::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
+use slotd::model::desired::{LaunchSpec, ServiceSpec};
+use slotd::model::id::{Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use slotd::model::observed::{Answer, Exit, ExitCause, Observation};
+
+use super::{Due, State, World};
+
+/// How a release behaves, in milliseconds after the start of its process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behaviour {
+    /// When its socket listens; `None`: never.
+    pub(crate) listens: Option<u64>,
+    /// When it answers well; `None`: never.
+    pub(crate) ready: Option<u64>,
+    /// When it ends by itself.
+    pub(crate) ends: Option<u64>,
+    /// When it begins to answer 503 again.
+    pub(crate) sickens: Option<u64>,
+    /// How long it takes to end after TERM; `None`: it ignores it.
+    pub(crate) term: Option<u64>,
+}
+
+impl Behaviour {
+    pub(crate) fn good() -> Self {
+        Self { listens: Some(2_000), ready: Some(2_300), ends: None, sickens: None, term: Some(300) }
+    }
+}
+
+/// One process of the application.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) born: u64,
+    pub(crate) boot: slotd::model::id::BootId,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) service: ServiceName,
+    pub(crate) slot: SlotName,
+    pub(crate) release: ReleaseId,
+    pub(crate) digest: Digest,
+    pub(crate) port: Port,
+    pub(crate) log: PathBuf,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) listening: bool,
+    pub(crate) told: bool,
+    /// A fault made it answer 503 until it is lifted.
+    pub(crate) sick: bool,
+}
+
+impl Process {
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { boot: self.boot.clone(), pid: self.pid, start: self.born / 10, cookie: self.cookie.clone() }
+    }
+
+    /// Whether it answers as it should.
+    pub(crate) fn is_ready(&self, now: u64) -> bool {
+        let age = now.saturating_sub(self.born);
+        let up = self.behaviour.ready.is_some_and(|at| age >= at);
+        let well = self.behaviour.sickens.is_none_or(|at| age < at) && !self.sick;
+        self.listening && up && well && !self.told
+    }
+
+    fn found(&self, now: u64) -> Found {
+        let age = Duration::from_millis(now.saturating_sub(self.born));
+        Found { identity: self.identity(), resident: 200 << 20, age }
+    }
+}
+
+impl State {
+    pub(crate) fn find_process(&self, identity: &Identity) -> Option<&Process> {
+        self.processes.get(&identity.pid).filter(|p| {
+            let seen = p.identity();
+            (&seen.boot, seen.start) == (&identity.boot, identity.start)
+        })
+    }
+
+    pub(crate) fn at_port(&self, port: Port) -> Option<&Process> {
+        self.processes.values().find(|p| p.port == port && p.listening)
+    }
+
+    /// Whether a request to the port is answered well.
+    pub(crate) fn is_served(&self, port: Port) -> bool {
+        !self.foreigners.contains_key(&port) && self.at_port(port).is_some_and(|p| p.is_ready(self.now))
+    }
+
+    /// A process begins; its life is scheduled.
+    pub(crate) fn begin(&mut self, mut process: Process) -> Identity {
+        self.next_pid += 1;
+        process.pid = self.next_pid;
+        let (pid, behaviour) = (process.pid, process.behaviour);
+        let identity = process.identity();
+        self.processes.insert(pid, process);
+        if let Some(after) = behaviour.listens {
+            self.schedule(after, Due::Listens(pid));
+        }
+        if let Some(after) = behaviour.ends {
+            self.schedule(after, Due::Dies(pid));
+        }
+        identity
+    }
+
+    /// A process that others started: the same application, with the profile that they gave it.
+    pub(crate) fn begin_by_others(&mut self, spec: &ServiceSpec, name: &str, port: Port) {
+        let (born, boot) = (self.now, self.boot_id());
+        self.begin(Process {
+            pid: 0,
+            born,
+            boot,
+            cookie: None,
+            service: spec.name.clone(),
+            slot: SlotName::new(name),
+            release: ReleaseId::new("scripts"),
+            digest: Digest::new("scripts"),
+            port,
+            log: format!("/home/{name}/nohup.out").into(),
+            behaviour: Behaviour::good(),
+            listening: false,
+            told: false,
+            sick: false,
+        });
+    }
+
+    /// The process binds its port, or finds it taken and ends.
+    pub(crate) fn listens(&mut self, pid: u32) -> Option<Port> {
+        let port = self.processes.get(&pid)?.port;
+        if self.foreigners.contains_key(&port) || self.at_port(port).is_some_and(|p| p.pid != pid) {
+            self.note(|| format!("process {pid} finds port {port} in use"));
+            self.end(pid, ExitCause::AddressInUse);
+            return None;
+        }
+        let process = self.processes.get_mut(&pid)?;
+        if process.told {
+            return None;
+        }
+        process.listening = true;
+        self.note(|| format!("process {pid} listens on {port}"));
+        Some(port)
+    }
+
+    /// The process ends when it was to end; by itself that is a fault of the world.
+    pub(crate) fn dies(&mut self, pid: u32) {
+        let Some(process) = self.processes.get(&pid) else { return };
+        let by_itself = !process.told;
+        self.note(|| format!("process {pid} ends"));
+        self.end(pid, ExitCause::Itself);
+        if by_itself {
+            self.judge_fault();
+        } else {
+            self.judge_time();
+        }
+    }
+
+    pub(crate) fn end(&mut self, pid: u32, cause: ExitCause) {
+        if let Some(process) = self.processes.remove(&pid) {
+            self.exits.insert(process.log, cause);
+        }
+    }
+
+    fn signalled(&mut self, identity: &Identity, signal: Signal) -> Result<(), ProcessError> {
+        let Some(pid) = self.find_process(identity).map(|p| p.pid) else {
+            return Err(ProcessError::Gone { pid: identity.pid });
+        };
+        self.judge_signal(pid);
+        let Some(process) = self.processes.get_mut(&pid) else { return Ok(()) };
+        process.told = true;
+        let after = match signal {
+            Signal::Term => process.behaviour.term,
+            Signal::Kill => Some(10),
+        };
+        if let Some(after) = after {
+            self.schedule(after, Due::Dies(pid));
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, order: &StartOrder) -> Result<Identity, ProcessError> {
+        if !self.store.contains(&order.digest) {
+            let source = std::io::Error::other("no such artifact");
+            return Err(ProcessError::Start { program: "java".to_owned(), source });
+        }
+        self.judge_start(order);
+        let behaviour = self.behaviours.get(&order.digest).copied().unwrap_or_else(Behaviour::good);
+        Ok(self.begin(Process {
+            pid: 0,
+            born: self.now,
+            boot: self.boot_id(),
+            cookie: Some(order.cookie.clone()),
+            service: order.service.clone(),
+            slot: order.slot.clone(),
+            release: order.release.clone(),
+            digest: order.digest.clone(),
+            port: order.port,
+            log: order.log.clone(),
+            behaviour,
+            listening: false,
+            told: false,
+            sick: false,
+        }))
+    }
+
+    fn answer(&self, question: &Question) -> Answer {
+        let refused = || Answer::None { why: "connection refused".to_owned() };
+        if self.foreigners.contains_key(&question.port) {
+            return Answer::WrongIdentity { found: "somebody else".to_owned() };
+        }
+        let Some(process) = self.at_port(question.port).filter(|p| !p.told) else { return refused() };
+        if question.path != "/profile" {
+            return Answer::WrongStatus { status: 404 };
+        }
+        if !process.is_ready(self.now) {
+            return Answer::WrongStatus { status: 503 };
+        }
+        match &question.expect {
+            Some(expected) if expected != process.slot.as_str() => Answer::WrongIdentity { found: process.slot.to_string() },
+            Some(_) | None => Answer::Good,
+        }
+    }
+}
+
+impl World {
+    /// See [`State::begin_by_others`].
+    pub(crate) fn by_others(&self, spec: &ServiceSpec, name: &str, port: Port) {
+        self.touch().begin_by_others(spec, name, port);
+    }
+}
+
+impl Processes for World {
+    fn find(&self, identity: &Identity) -> Observation<Found> {
+        let state = self.see();
+        if state.blind {
+            return Observation::Unknown("/proc is mounted with hidepid".to_owned());
+        }
+        state.find_process(identity).map_or(Observation::Absent, |p| Observation::Known(p.found(state.now)))
+    }
+
+    fn bearers(&self) -> Observation<Vec<Bearer>> {
+        let state = self.see();
+        if state.blind {
+            return Observation::Unknown("/proc is mounted with hidepid".to_owned());
+        }
+        let ours = state.processes.values().filter(|p| p.cookie.is_some()).map(|p| Bearer {
+            found: p.found(state.now),
+            parent: 1,
+            service: p.service.clone(),
+            slot: p.slot.clone(),
+            release: p.release.clone(),
+        });
+        Observation::Known(ours.collect())
+    }
+
+    fn port(&self, question: &PortQuestion) -> Observation<PortFact> {
+        self.see().holders(question)
+    }
+
+    fn open(&self, port: Port) -> Observation<u32> {
+        Observation::Known(self.see().open_towards(port))
+    }
+
+    fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
+        let what = || format!("{} of {} on {} port {}", order.release, order.service, order.slot, order.port);
+        let refusal = |source| ProcessError::Start { program: "java".to_owned(), source };
+        self.change("start", what, refusal, |state| state.started(order))
+    }
+
+    fn signal(&self, identity: &Identity, signal: Signal) -> Result<(), ProcessError> {
+        let what = || format!("{signal:?} to {}", identity.pid);
+        let refusal = |source| ProcessError::Signal { pid: identity.pid, source };
+        let word = match signal {
+            Signal::Term => "term",
+            Signal::Kill => "kill",
+        };
+        self.change(word, what, refusal, |state| state.signalled(identity, signal))
+    }
+
+    fn exit(&self, log: &Path) -> Exit {
+        let cause = self.see().exits.get(log).copied().unwrap_or(ExitCause::Itself);
+        Exit { cause, tail: vec!["java.lang.IllegalStateException: no".to_owned()] }
+    }
+
+    fn launch_fault(&self, _launch: &LaunchSpec) -> Option<String> {
+        self.see().launch_fault.clone()
+    }
+
+    fn memory(&self) -> Observation<u64> {
+        Observation::Known(self.see().memory)
+    }
+}
+
+impl Probes for World {
+    async fn ask(&self, question: &Question) -> Answer {
+        self.see().answer(question)
+    }
+}
