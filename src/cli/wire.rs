@@ -39,8 +39,8 @@ pub(super) fn render(desired: &DesiredState) -> String {
 }
 
 /// The JSON Schema of the manifest.
-pub(super) fn schema() -> impl serde::Serialize {
-    manifest::schema()
+pub(super) fn schema() -> serde_json::Value {
+    manifest::schema().to_value()
 }
 
 /// Pid and manifest of the controller that runs on a state folder.
