@@ -1,19 +1,22 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::host::artifacts::ArtifactError;
 use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
+use crate::host::probes::Question;
 use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOrder};
 use crate::host::proxy::ProxyError;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
-use crate::model::id::{Identity, SlotName};
+use crate::model::id::{Identity, Port, SlotName};
 use crate::model::ledger::{Ledger, ResolvedJar};
-use crate::model::observed::{Observation, ObservedService};
+use crate::model::observed::{Answer, Observation, ObservedService, Occupant};
 use crate::model::release::{Release, bind_address};
 use crate::model::route::{Include, RouteText};
 use crate::model::status::Reason;
+use crate::plan::precondition::{Fact, Moved, Reader, rests_on, still_so};
 use crate::plan::record::{self, Prepared};
 use crate::plan::step::Act;
 
@@ -89,6 +92,17 @@ pub struct Scene<'a> {
     pub seen: &'a ObservedService,
     /// The slot that serves.
     pub live: Option<SlotName>,
+    /// Whether nginx was reloaded in this pass already.
+    pub nginx: Reloaded,
+}
+
+/// Whether the reload that a step asks for has been sent: one reload loads the includes of every service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// Not yet.
+    No,
+    /// For another service, after this one's include was looked at: it only has to be written down.
+    Already,
 }
 
 /// Carries out one step; gives the ledger as it is afterwards.
@@ -98,7 +112,9 @@ pub struct Scene<'a> {
 #[tracing::instrument(name = "step", skip_all, fields(service = %scene.spec.name, kind = act.kind()))]
 pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<Ledger, ExecuteError> {
     let with = prepare(host, scene, act);
-    still_so(host, scene, act).await?;
+    let facts = rests_on(act, scene.seen);
+    let answers = ask_again(host, scene, &facts).await;
+    still_so(&facts, &Again { host, spec: scene.spec, answers })?;
     let mut ledger = scene.seen.ledger.clone();
     record::before(&mut ledger, act, &with);
     if ledger != scene.seen.ledger {
@@ -146,48 +162,53 @@ fn resolved(scene: &Scene<'_>) -> Option<ResolvedJar> {
     Some(ResolvedJar { version, path, sha256, digest: fact.digest.clone(), stamp: fact.stamp })
 }
 
-/// The facts that the step rests on, read once more just before the act.
-async fn still_so<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<(), ExecuteError> {
-    match act {
-        Act::WriteInclude { .. } => {
-            let include = host.include(scene.spec);
-            same("the include as it was seen", include == scene.seen.route.include, || format!("{include:?}"))
-        }
-        Act::Reload { generation, .. } => {
-            let include = host.include(scene.spec);
-            let ours = matches!(&include, Observation::Known(Include::Ours(text)) if text.generation == *generation);
-            same("the include that is to be loaded", ours, || format!("{include:?}"))
-        }
-        Act::Cutover { .. } | Act::Stop { .. } => {
-            let (include, flags) = (host.include(scene.spec), host.flags(scene.spec));
-            let unmoved = include == scene.seen.route.include && flags == scene.seen.route.flags;
-            same("the route as it was seen", unmoved, || format!("{include:?}, flags {flags:?}"))
-        }
-        Act::Start { port, .. } => {
-            let bind = bind_address(&scene.spec.launch);
-            let question = PortQuestion { port: *port, bind, own: Vec::new(), cookies: Vec::new(), application: None };
-            let fact = host.port(&question);
-            same("a free port", fact.known().is_some_and(|f| f.occupants.is_empty()), || format!("{fact:?}"))
-        }
-        Act::Install { .. }
-        | Act::Relabel { .. }
-        | Act::Adopt { .. }
-        | Act::TidyFlags { .. }
-        | Act::Kill { .. }
-        | Act::RecordFailure { .. }
-        | Act::Forget { .. }
-        | Act::Quarantine { .. }
-        | Act::Settle { .. }
-        | Act::Prove { .. }
-        | Act::RecordHealth
-        | Act::Finish { .. }
-        | Act::Collect { .. }
-        | Act::Retire => Ok(()),
+/// Reads the facts again that a step rests on.
+struct Again<'a, H> {
+    host: &'a H,
+    spec: &'a ServiceSpec,
+    answers: BTreeMap<SlotName, Answer>,
+}
+
+/// Asks the slots again whose answers a step rests on.
+async fn ask_again<H: Host>(host: &H, scene: &Scene<'_>, facts: &[Fact]) -> BTreeMap<SlotName, Answer> {
+    let mut answers = BTreeMap::new();
+    for fact in facts {
+        let Fact::Serves(slot, _) = fact else { continue };
+        let Some(seen) = scene.seen.slots.get(slot) else { continue };
+        let version = scene.seen.ledger.slots.get(slot).map_or("", |r| r.version.as_str());
+        answers.insert(slot.clone(), host.ask(&Question::of(scene.spec, slot, seen.port, version)).await);
+    }
+    answers
+}
+
+impl<H: Host> Reader for Again<'_, H> {
+    fn include(&self) -> Observation<Include> {
+        self.host.include(self.spec)
+    }
+
+    fn flags(&self) -> Observation<Vec<SlotName>> {
+        self.host.flags(self.spec)
+    }
+
+    fn occupants(&self, port: Port) -> Observation<Vec<Occupant>> {
+        let bind = bind_address(&self.spec.launch);
+        let question = PortQuestion { port, bind, own: Vec::new(), cookies: Vec::new(), application: None };
+        self.host.port(&question).map(|fact| fact.occupants)
+    }
+
+    fn process(&self, identity: &Identity) -> Observation<Identity> {
+        self.host.find(identity).map(|found| found.identity)
+    }
+
+    fn answer(&self, slot: &SlotName) -> Answer {
+        self.answers.get(slot).cloned().unwrap_or_else(|| Answer::None { why: "it was not asked".to_owned() })
     }
 }
 
-fn same(expected: &'static str, holds: bool, found: impl FnOnce() -> String) -> Result<(), ExecuteError> {
-    if holds { Ok(()) } else { Err(ExecuteError::Moved { expected, found: found() }) }
+impl From<Moved> for ExecuteError {
+    fn from(Moved { expected, found }: Moved) -> Self {
+        Self::Moved { expected, found }
+    }
 }
 
 /// The act itself; gives the process that it started.
@@ -202,6 +223,7 @@ async fn carry_out<H: Host>(
     match act {
         Act::Install { release } => install(host, spec, release)?,
         Act::WriteInclude { live, .. } => write(host, scene, ledger, live)?,
+        Act::Reload { .. } if scene.nginx == Reloaded::Already => {}
         Act::Reload { .. } => {
             let Some(nginx) = nginx else { return Err(moved("a running nginx", "none runs")) };
             host.reload(&spec.proxy, nginx)?;
@@ -282,7 +304,7 @@ fn start<H: Host>(
 }
 
 /// Fills the placeholders of every string in.
-fn filled(launch: &LaunchSpec, spec: &ServiceSpec, slot: &SlotName, port: crate::model::id::Port, version: &str) -> LaunchSpec {
+fn filled(launch: &LaunchSpec, spec: &ServiceSpec, slot: &SlotName, port: Port, version: &str) -> LaunchSpec {
     let one = |text: &String| fill(text, &spec.name, slot, port, version);
     let all = |list: &[String]| list.iter().map(one).collect();
     LaunchSpec {

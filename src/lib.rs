@@ -15,7 +15,7 @@
 //! | 3 | [`execute`] | carries out steps | model, plan, host, event |
 //! | 3 | [`report`] | events, plans and statuses to text | model, manifest, plan, event |
 //! | 4 | [`reconcile`] | one pass | model, plan, host, event, observe, execute |
-//! | 5 | [`controller`] | the loop around it | model, host, event, reconcile |
+//! | 5 | [`controller`] | the loop around it | model, plan, host, event, observe, reconcile |
 //! | 6 | [`cli`] | puts it together | all |
 //!
 //! Reading order: [`model::observed`] and [`model::ledger`], then [`plan`], then [`reconcile`].

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{Event, Sink};
-use crate::execute::{self, ExecuteError, Scene};
+use crate::execute::{self, ExecuteError, Reloaded, Scene};
 use crate::host::Host;
 use crate::host::ledgers::LedgerError;
 use crate::host::lock::LockError;
@@ -18,7 +18,7 @@ use crate::observe::watch::Watch;
 use crate::plan::hold::Hold;
 use crate::plan::person::{self, Decision, Refusal};
 use crate::plan::step::{Act, Step};
-use crate::plan::{Next, Orphans, Plan, ServicePlan, plan, spec_of};
+use crate::plan::{Next, Orphans, Plan, ServicePlan, next, plan, spec_of};
 
 /// Steps that change the ledger alone are carried out in one pass until a visible one comes; more than this is a circle.
 const SILENT_STEPS: usize = 12;
@@ -86,13 +86,32 @@ pub enum ReconcileError {
     },
 }
 
-/// Observes and plans; takes no lock and touches nothing.
+/// Observes and plans; takes no lock and touches nothing. Looks again where one look is too short to call a slot ready.
 ///
 /// # Errors
 /// When our memory cannot be read, or a named service does not exist.
 pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<Plan, ReconcileError> {
-    let observed = see(host, goal, watch).await?;
-    Ok(plan(&goal.desired, &observed, goal.orphans))
+    let mut looks = goal.desired.services.values().map(|s| s.health.successes).max().unwrap_or(1);
+    loop {
+        let observed = see(host, goal, watch).await?;
+        let plan = plan(&goal.desired, &observed, goal.orphans);
+        looks = looks.saturating_sub(1);
+        match half_ready(goal, &observed) {
+            Some(interval) if looks > 0 => host.wait(&[], interval).await,
+            Some(_) | None => return Ok(plan),
+        }
+    }
+}
+
+/// The time until another look may count a further good answer of a slot that has given some, but not enough.
+fn half_ready(goal: &Goal, observed: &ObservedState) -> Option<Duration> {
+    let health = |name| goal.desired.services.get(name).map(|spec| &spec.health);
+    let short = observed.services.iter().filter_map(|(name, seen)| Some((health(name)?, seen))).filter(|(health, seen)| {
+        let candidates = seen.slots.iter().filter(|(name, _)| seen.ledger.slots.get(*name).is_some_and(|r| !r.served));
+        let mut probes = candidates.filter_map(|(_, slot)| slot.probe.known());
+        probes.any(|probe| probe.good > 0 && probe.good < health.successes)
+    });
+    short.map(|(health, _)| health.interval).max()
 }
 
 #[tracing::instrument(name = "observe", skip_all)]
@@ -164,9 +183,9 @@ pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut 
     let mut observed = see(host, goal, watch).await?;
     let mut plan = plan(&goal.desired, &observed, goal.orphans);
     superseded(goal, &observed, &mut plan);
-    let (mut stepped, mut failures, mut reloaded) = (Vec::new(), Vec::new(), false);
+    let (mut stepped, mut failures, mut proxy) = (Vec::new(), Vec::new(), Proxy { written: false, reloaded: Reloaded::No });
     for service in &mut plan.services {
-        let done = advance(host, goal, &mut observed, service, &mut reloaded, sink).await;
+        let done = advance(host, goal, &mut observed, service, &mut proxy, sink).await;
         stepped.extend(done.stepped.then(|| service.name.clone()));
         failures.extend(done.failure.map(|error| (service.name.clone(), error)));
     }
@@ -189,6 +208,27 @@ struct Advance {
     failure: Option<String>,
 }
 
+/// What has become of the one nginx of all services in this pass.
+struct Proxy {
+    written: bool,
+    reloaded: Reloaded,
+}
+
+impl Proxy {
+    /// An include that was just written has its own service's reload to come: one reload later is one for both.
+    fn puts_off(&self, act: &Act) -> bool {
+        matches!(act, Act::Reload { .. }) && self.written
+    }
+
+    fn done(&mut self, act: &Act) {
+        match act {
+            Act::WriteInclude { .. } => self.written = true,
+            Act::Reload { .. } => self.reloaded = Reloaded::Already,
+            _other => {}
+        }
+    }
+}
+
 /// Carries out the silent steps up to the first visible one, and that one; the plan for the service is then the one that was
 /// followed last.
 async fn advance<H: Host>(
@@ -196,21 +236,21 @@ async fn advance<H: Host>(
     goal: &Goal,
     observed: &mut ObservedState,
     service: &mut ServicePlan,
-    reloaded: &mut bool,
+    proxy: &mut Proxy,
     sink: &mut dyn Sink,
 ) -> Advance {
     let mut done = Advance::default();
     for _ in 0..SILENT_STEPS {
         let Next::Step(step) = service.next.clone() else { break };
-        let reload = matches!(step.act, Act::Reload { .. });
-        if reload && *reloaded {
-            // One reload loads every include; a second one in the same pass would only restart the workers again.
+        if proxy.puts_off(&step.act) {
             done.stepped = true;
             break;
         }
-        *reloaded |= reload;
-        match carry_out(host, goal, observed, service, &step, sink).await {
-            Ok(()) => done.stepped = true,
+        match carry_out(host, goal, observed, service, (&step, proxy.reloaded), sink).await {
+            Ok(()) => {
+                proxy.done(&step.act);
+                done.stepped = true;
+            }
             Err(error) => {
                 failed(service, &error, &mut done);
                 break;
@@ -230,14 +270,14 @@ async fn carry_out<H: Host>(
     goal: &Goal,
     observed: &mut ObservedState,
     service: &ServicePlan,
-    step: &Step,
+    (step, nginx): (&Step, Reloaded),
     sink: &mut dyn Sink,
 ) -> Result<(), ExecuteError> {
     let Some(seen) = observed.services.get_mut(&service.name) else { return Ok(()) };
     let Some(spec) = spec_of(&goal.desired, &service.name, seen).cloned() else { return Ok(()) };
     let began = host.now().at;
     sink.emit(&service.name, &Event::StepBegan { act: step.act.clone(), why: step.why.clone() });
-    let scene = Scene { spec: &spec, seen, live: service.view.live.clone() };
+    let scene = Scene { spec: &spec, seen, live: service.view.live.clone(), nginx };
     let result = execute::execute(host, &scene, &step.act).await;
     let event = match &result {
         Ok(_) => Event::StepDone { act: step.act.clone(), took: host.now().at.since(began) },
@@ -281,8 +321,7 @@ fn failed(service: &mut ServicePlan, error: &ExecuteError, done: &mut Advance) {
 }
 
 fn replan(goal: &Goal, observed: &ObservedState, service: &mut ServicePlan) {
-    let next = plan(&goal.desired, observed, goal.orphans).services.into_iter().find(|s| s.name == service.name);
-    if let Some(next) = next {
+    if let Some(next) = next(&goal.desired, observed, goal.orphans, &service.name) {
         *service = next;
     }
 }

@@ -27,7 +27,7 @@ followed. SLOTD_LOG sets what is traced (`slotd=debug`), stronger than -v.";
 /// is ready, move the traffic at once, prove that it moved, let the old slot drain. `slotd plan` shows that way and touches
 /// nothing; `slotd apply` goes it once; `slotd run` keeps to it.
 #[derive(Debug, Parser)]
-#[command(name = "slotd", version, max_term_width = 100, after_long_help = EXIT_CODES, disable_help_subcommand = false)]
+#[command(name = "slotd", version, max_term_width = 100, after_long_help = EXIT_CODES, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub struct Cli {
     /// Options of every verb.
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct Global {
     /// The manifest; `-` is standard input [default: ./desired.yaml, then /etc/slotd/desired.yaml]
     #[arg(short, long = "file", value_name = "FILE", global = true)]
     pub file: Option<PathBuf>,
-    /// Where slotd keeps its state [default: $SLOTD_STATE_DIR, then /var/lib/slotd as root, $XDG_STATE_HOME/slotd otherwise]
+    /// Where slotd keeps its state [default: `$SLOTD_STATE_DIR`, then /var/lib/slotd as root, `$XDG_STATE_HOME/slotd` otherwise]
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
     /// For whom the result is written: a person, a program (one JSON document), a pull request
@@ -126,7 +126,7 @@ pub enum HostVerb {
     /// The manifest stays as it is written; its release is held (`rolled_back`) until the manifest asks for another one, or until
     /// `slotd retry`.
     Rollback(RollbackArgs),
-    /// Let a ready candidate take the traffic, where slot_policy.promote is manual
+    /// Let a ready candidate take the traffic, where `slot_policy.promote` is manual
     Promote(Decide),
     /// No new deployments; what serves is still healed
     Pause(Services),
@@ -201,7 +201,7 @@ pub struct ApplyArgs {
 /// How long to wait.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Patience {
-    /// Give up waiting after this long [default: health.deadline + slot_policy.drain_deadline + 60s of the slowest service]
+    /// Give up waiting after this long [default: the longest `health.deadline` + `drain_deadline`, and 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
 }

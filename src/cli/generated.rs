@@ -14,7 +14,7 @@ use crate::report::json::{PlanDocument, StatusDocument};
 /// The JSON Schema of the manifest, or of a document.
 pub(super) fn schema(console: &mut Console, document: Option<Document>) -> Result<(), CliError> {
     let schema = match document {
-        None => serde_json::to_value(wire::schema()),
+        None => Ok(wire::schema()),
         Some(Document::Status) => serde_json::to_value(schemars::schema_for!(StatusDocument)),
         Some(Document::Plan) => serde_json::to_value(schemars::schema_for!(PlanDocument)),
         Some(Document::History) => serde_json::to_value(schemars::schema_for!(HistoryDocument)),

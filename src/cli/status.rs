@@ -20,9 +20,10 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Runs it.
 pub(super) async fn status<H: Host>(host: &H, context: &mut Context, args: &StatusArgs) -> Result<Exit, CliError> {
+    let source = context.source()?;
+    let mut goal = context.goal(source.read()?, &args.services.services, Orphans::Keep);
     let mut watch = Watch::default();
     loop {
-        let goal = context.read_goal(&args.services, Orphans::Keep)?;
         let plan = reconcile::look(host, &goal, &mut watch).await?;
         if args.watch && context.console.out_is_terminal {
             write!(context.console.out, "{CLEAR}")?;
@@ -33,6 +34,9 @@ pub(super) async fn status<H: Host>(host: &H, context: &mut Context, args: &Stat
         }
         context.console.out.flush()?;
         tokio::time::sleep(WATCH).await;
+        if source.path().is_some() {
+            goal.desired = source.read()?;
+        }
     }
 }
 

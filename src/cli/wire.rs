@@ -39,8 +39,8 @@ pub(super) fn render(desired: &DesiredState) -> String {
 }
 
 /// The JSON Schema of the manifest.
-pub(super) fn schema() -> impl serde::Serialize {
-    manifest::schema()
+pub(super) fn schema() -> serde_json::Value {
+    manifest::schema().to_value()
 }
 
 /// Pid and manifest of the controller that runs on a state folder.
@@ -89,7 +89,7 @@ pub(super) fn trace(context: &Context) {
     };
     let asked = surroundings::variable("SLOTD_LOG").and_then(|text| EnvFilter::try_new(text.to_str()?).ok());
     let filter = asked.unwrap_or_else(|| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     // A second subscriber is refused; the first one, of a test, is as good.
     drop(subscriber.with_ansi(context.console.err_is_coloured).try_init());
 }

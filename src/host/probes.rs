@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::desired::Scheme;
-use crate::model::id::Port;
+use crate::model::desired::{Scheme, ServiceSpec, fill};
+use crate::model::id::{Port, SlotName};
 use crate::model::observed::Answer;
 
 /// One question to a slot.
@@ -23,6 +23,24 @@ pub struct Question {
     pub expect: Option<String>,
     /// For the whole exchange.
     pub timeout: Duration,
+}
+
+impl Question {
+    /// The question whether a slot is as the manifest wants it. A place that no manifest names cannot be expected to answer with
+    /// its name.
+    pub fn of(spec: &ServiceSpec, slot: &SlotName, port: Port, version: &str) -> Self {
+        let health = &spec.health;
+        let expect = health.expect.as_ref().filter(|_| !slot.is_unnamed());
+        Self {
+            scheme: health.scheme,
+            host: spec.proxy.upstream_host.clone(),
+            port: health.ports.get(slot).copied().unwrap_or(port),
+            path: health.path.clone(),
+            status: health.status,
+            expect: expect.map(|text| fill(text, &spec.name, slot, port, version)),
+            timeout: health.timeout,
+        }
+    }
 }
 
 /// Health questions.

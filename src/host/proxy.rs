@@ -12,7 +12,8 @@ pub trait Proxy {
     /// The include file as it is on disk.
     fn include(&self, service: &ServiceSpec) -> Observation<Include>;
 
-    /// The flags that stand, in the order of the manifest's slots; other names in the folder are left out.
+    /// The flags that stand: of the manifest's slots in their order, then of slots that only the include's own text names (a slot
+    /// that left the manifest still decides while that text is loaded). Other names in the folder are left out.
     fn flags(&self, service: &ServiceSpec) -> Observation<Vec<SlotName>>;
 
     /// The nginx that serves this configuration, proven to be one. `Absent`: none runs.

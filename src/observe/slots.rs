@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::host::Host;
 use crate::host::probes::Question;
 use crate::host::processes::{Application, Bearer, Found, PortFact, PortQuestion};
-use crate::model::desired::{ServiceSpec, fill};
+use crate::model::desired::ServiceSpec;
 use crate::model::id::{Identity, Port, SlotName};
 use crate::model::ledger::{Ledger, SlotRecord};
 use crate::model::observed::{Answer, Exit, Observation, ObservedProcess, ObservedSlot, Occupant, Probe, Traffic};
@@ -174,20 +174,8 @@ impl Look<'_> {
         Observation::Known(watch.answered(self.name, &process.identity, answer, host.now().at, interval))
     }
 
-    /// A place that no manifest names cannot be expected to answer with its name.
     fn health(&self) -> Question {
-        let health = &self.spec.health;
-        let version = self.record.map_or("", |r| r.version.as_str());
-        let expect = health.expect.as_ref().filter(|_| !self.name.is_unnamed());
-        Question {
-            scheme: health.scheme,
-            host: self.spec.proxy.upstream_host.clone(),
-            port: health.ports.get(self.name).copied().unwrap_or(self.port),
-            path: health.path.clone(),
-            status: health.status,
-            expect: expect.map(|text| fill(text, &self.spec.name, self.name, self.port, version)),
-            timeout: health.timeout,
-        }
+        Question::of(self.spec, self.name, self.port, self.record.map_or("", |r| r.version.as_str()))
     }
 
     /// Counted only where a drain may have to be judged: on the slot that the last cutover left.

@@ -1,5 +1,7 @@
 //! After a cutover: the old slot drains and becomes what the policy says, what nobody needs is stopped, the deployment is written down.
 
+use std::time::Duration;
+
 use crate::model::desired::Standby;
 use crate::model::id::{Digest, ReleaseId, SlotName};
 use crate::model::release::Release;
@@ -13,6 +15,9 @@ use crate::plan::target;
 /// Releases kept for a way back beyond those of the slots; each costs one jar on the disk.
 const KEPT: usize = 5;
 
+/// The kernel needs a moment to take a large process apart; only a process that is there for longer has outlived KILL.
+const KILL_TAKES: Duration = Duration::from_secs(5);
+
 /// Processes that were told to end: killed when their time is over.
 pub(super) fn stopping(case: &Case<'_>) -> Ruling {
     case.places().into_iter().fold(Ruling::clear(), |ruling, slot| ruling.then(|| stop_overdue(case, slot)))
@@ -25,7 +30,10 @@ fn stop_overdue(case: &Case<'_>, slot: &SlotName) -> Ruling {
     if elapsed < case.spec.launch.stop_timeout {
         return Ruling::note(deploy::stopping(case, slot));
     }
-    if record.killing.is_some() {
+    if let Some(killed) = record.killing {
+        if case.since(&record.boot, killed).unwrap_or_default() < KILL_TAKES {
+            return Ruling::note(deploy::stopping(case, slot));
+        }
         let detail = format!("{slot} (pid {}) outlived KILL", process.identity.pid);
         let until = "the kernel lets it go (a process in uninterruptible sleep)";
         return Ruling::note(hold(crate::model::status::Reason::NotStopped, detail, until, pace::WORLD));

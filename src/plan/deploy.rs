@@ -39,7 +39,7 @@ fn is_to_be_replaced(case: &Case<'_>) -> bool {
 /// The next thing to do so that the release serves and the route says so. Clear: it does.
 pub(super) fn deploy(case: &Case<'_>, release: &Release) -> Ruling {
     if serves(case, release) {
-        return case.live().map_or_else(Ruling::clear, |live| lead::lead(case, live));
+        return remember(case, release).then(|| case.live().map_or_else(Ruling::clear, |live| lead::lead(case, live)));
     }
     if let Some(hold) = lead::untouchable(case) {
         return Ruling::block(hold);
@@ -49,6 +49,11 @@ pub(super) fn deploy(case: &Case<'_>, release: &Release) -> Ruling {
         Some(slot) => wait(case, slot, release),
         None => prepare(case, release),
     }
+}
+
+/// What serves has to be known to be started again; a lost ledger does not have it.
+fn remember(case: &Case<'_>, release: &Release) -> Ruling {
+    if case.ledger().releases.contains_key(&release.id) { Ruling::clear() } else { install(case, release) }
 }
 
 /// An idle slot that runs the release: one that is ready before one that is not.

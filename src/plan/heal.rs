@@ -17,8 +17,23 @@ use crate::plan::ruling::{Ruling, hold};
 use crate::plan::step::Act;
 use crate::plan::target;
 
-/// What the live slot needs before anything else is thought of.
-pub(super) fn heal(case: &Case<'_>) -> Ruling {
+/// What the live slot needs before anything else is thought of. A release that has failed here before holds up no other one.
+pub(super) fn heal(case: &Case<'_>, target: Option<&Release>) -> Ruling {
+    let ruling = needed(case);
+    let waits = ruling.holds.iter().any(|h| matches!(h.reason, Reason::BackingOff | Reason::Starting));
+    let blocks = ruling.blocks && !(waits && is_given_up(case, target));
+    Ruling { blocks, ..ruling }
+}
+
+/// Whether the live slot's release fails again and again while another one is asked for.
+fn is_given_up(case: &Case<'_>, target: Option<&Release>) -> bool {
+    let release = case.live().and_then(|live| case.release(live));
+    let (Some(release), Some(target)) = (release, target) else { return false };
+    let kinds = [FailureKind::Crash, FailureKind::Start];
+    *release != target.id && !pace::failures(case.ledger(), release, &kinds, &case.now.boot, case.now.at).is_empty()
+}
+
+fn needed(case: &Case<'_>) -> Ruling {
     let Some(live) = case.live() else { return Ruling::clear() };
     let Some(slot) = case.slot(live) else { return Ruling::clear() };
     match (&slot.process, &slot.occupants) {
@@ -36,11 +51,15 @@ fn unknown(slot: &SlotName, why: &str) -> Hold {
 
 /// The process is there; does it answer?
 fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
-    if case.answers(live) || case.bad(live) == 0 {
+    let waits = if is_being_deployed(case, live) { !case.is_ready(live) } else { !case.answers(live) };
+    if !waits || (case.good(live) == 0 && case.bad(live) == 0) {
         return Ruling::clear();
     }
     if let Some(hold) = still_starting(case, live) {
         return Ruling::block(hold);
+    }
+    if case.answers(live) {
+        return Ruling::clear();
     }
     if suspect(case) {
         return Ruling::block(probe_suspect(case, live));
@@ -50,6 +69,11 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     }
     let Some(to) = case.alternatives(live).first().copied() else { return Ruling::clear() };
     go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
+}
+
+/// Whether the live slot's release is the one of the deployment under way: it is there only when it is ready.
+fn is_being_deployed(case: &Case<'_>, live: &SlotName) -> bool {
+    case.ledger().deployment.as_ref().is_some_and(|d| case.release(live) == Some(&d.release))
 }
 
 /// What a slot answered last.
@@ -107,7 +131,7 @@ fn probe_suspect(case: &Case<'_>, live: &SlotName) -> Hold {
     )
 }
 
-fn confirming(case: &Case<'_>, live: &SlotName) -> Hold {
+pub(super) fn confirming(case: &Case<'_>, live: &SlotName) -> Hold {
     hold(
         Reason::Confirming,
         format!("{live} answered badly {} times: {}", case.bad(live), said(case, live)),

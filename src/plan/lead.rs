@@ -7,6 +7,7 @@ use crate::model::observed::Observation;
 use crate::model::route::{Include, RouteForm, RouteText};
 use crate::model::status::Reason;
 use crate::plan::facts::Case;
+use crate::plan::heal;
 use crate::plan::hold::Hold;
 use crate::plan::pace;
 use crate::plan::ruling::{Ruling, hold};
@@ -35,7 +36,7 @@ pub(super) fn lead(case: &Case<'_>, goal: &SlotName) -> Ruling {
     if let Observation::Unknown(why) = &case.seen.route.nginx {
         return Ruling::block(unverified(why));
     }
-    reloading(case).then(|| write(case, goal)).then(|| {
+    reloading(case).then(|| tidy(case)).then(|| write(case, goal)).then(|| {
         let Some(text) = case.text() else { return Ruling::clear() };
         if case.nginx().is_none() { down(case, goal) } else { load(case, text, goal) }
     })
@@ -155,6 +156,9 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     if case.nginx().is_none() && case.on_disk().is_some_and(|slot| slot != leads_to && case.answers(slot)) {
         return Ruling::block(proxy_down(case));
     }
+    if let Some(hold) = failed_lately(case) {
+        return Ruling::block(hold);
+    }
     Ruling::act(
         Act::WriteInclude { form, targets, live: leads_to.clone(), put_back: false },
         why_write(case),
@@ -205,7 +209,7 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
         return reload(case, text);
     }
     match case.loaded() {
-        Some(loaded) if loaded == goal => tidy(case, goal),
+        Some(loaded) if loaded == goal => Ruling::clear(),
         Some(loaded) if text.form == RouteForm::Flag => {
             if case.seen.route.faults.is_empty() {
                 cutover(case, loaded, goal)
@@ -217,10 +221,10 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
     }
 }
 
-/// Flags that change nothing today would at the next cutover.
-fn tidy(case: &Case<'_>, goal: &SlotName) -> Ruling {
+/// Flags beside that of the live slot change nothing now, but would at the next cutover.
+fn tidy(case: &Case<'_>) -> Ruling {
     let flags = case.seen.route.flags.known().map_or(&[][..], Vec::as_slice);
-    let slots: Vec<_> = flags.iter().filter(|flag| *flag != goal).cloned().collect();
+    let slots: Vec<_> = flags.iter().filter(|flag| case.live() != Some(flag)).cloned().collect();
     if slots.is_empty() {
         return Ruling::clear();
     }
@@ -240,13 +244,21 @@ fn cutover(case: &Case<'_>, from: &SlotName, goal: &SlotName) -> Ruling {
     )
 }
 
+/// After a reload that was not applied neither the include nor nginx is touched for a while.
+fn failed_lately(case: &Case<'_>) -> Option<Hold> {
+    let failed = case.ledger().reload.as_ref().filter(|r| r.failed && case.nginx().is_some())?;
+    let again = RELOAD_AGAIN.saturating_sub(case.since(&failed.boot, failed.at)?);
+    (!again.is_zero()).then(|| not_applied(case, again))
+}
+
 fn reload(case: &Case<'_>, text: &RouteText) -> Ruling {
-    let failed = case.ledger().reload.as_ref().filter(|r| r.failed);
-    let again = failed.and_then(|r| case.since(&r.boot, r.at)).map_or(Duration::ZERO, |e| RELOAD_AGAIN.saturating_sub(e));
-    if !again.is_zero() {
-        return Ruling::block(not_applied(case, again));
+    if let Some(hold) = failed_lately(case) {
+        return Ruling::block(hold);
     }
     let Some(to) = case.on_disk() else { return Ruling::block(unproven(case)) };
+    if case.loaded() != Some(to) && !case.answers(to) {
+        return Ruling::block(heal::confirming(case, to));
+    }
     let from = case.live().filter(|live| *live != to);
     let moves = from.map(|from| Move { from: from.clone(), to: to.clone() });
     Ruling::act(

@@ -21,6 +21,7 @@ pub mod hold;
 mod lead;
 mod pace;
 pub mod person;
+pub mod precondition;
 mod project;
 pub mod record;
 mod ruling;
@@ -115,30 +116,41 @@ const BAKE_LOOK: Duration = Duration::from_secs(1);
 
 /// The decision; see the laws above.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) -> Plan {
-    let services = observed.services.iter().filter_map(|(name, seen)| one(desired, observed, orphans, name, seen)).collect();
+    let asked = Asked { desired, observed, orphans };
+    let services = observed.services.iter().filter_map(|(name, seen)| asked.one(name, seen, WALK)).collect();
     Plan { id: identify(desired, &services), services }
 }
 
-fn one(
-    desired: &DesiredState,
-    observed: &ObservedState,
+/// The same decision about one service without the way behind its next step, which only a dry run shows: of `steps` no more than
+/// the first is there.
+pub fn next(desired: &DesiredState, observed: &ObservedState, orphans: Orphans, name: &ServiceName) -> Option<ServicePlan> {
+    Asked { desired, observed, orphans }.one(name, observed.services.get(name)?, 1)
+}
+
+/// What the planner was asked.
+struct Asked<'a> {
+    desired: &'a DesiredState,
+    observed: &'a ObservedState,
     orphans: Orphans,
-    name: &ServiceName,
-    seen: &ObservedService,
-) -> Option<ServicePlan> {
-    let (spec, standing) = match (desired.services.get(name), orphans) {
-        (Some(spec), _) => (spec, Standing::Wanted),
-        (None, Orphans::Keep) => (seen.ledger.accepted.as_ref()?, Standing::Orphan),
-        (None, Orphans::Retire) => (seen.ledger.accepted.as_ref()?, Standing::Pruned),
-    };
-    let case = Case { spec, standing, seen, now: &observed.now, memory: &observed.memory };
-    Some(told(&case, name))
+}
+
+impl Asked<'_> {
+    fn one(&self, name: &ServiceName, seen: &ObservedService, far: usize) -> Option<ServicePlan> {
+        let Self { desired, observed, orphans } = *self;
+        let (spec, standing) = match (desired.services.get(name), orphans) {
+            (Some(spec), _) => (spec, Standing::Wanted),
+            (None, Orphans::Keep) => (seen.ledger.accepted.as_ref()?, Standing::Orphan),
+            (None, Orphans::Retire) => (seen.ledger.accepted.as_ref()?, Standing::Pruned),
+        };
+        let case = Case { spec, standing, seen, now: &observed.now, memory: &observed.memory };
+        Some(told(&case, name, far))
+    }
 }
 
 /// The plan for one service, with everything that is shown of it.
-fn told(case: &Case<'_>, name: &ServiceName) -> ServicePlan {
+fn told(case: &Case<'_>, name: &ServiceName, far: usize) -> ServicePlan {
     let service::Decision { ruling, serves } = service::decide(case);
-    let steps = walk(case);
+    let steps = walk(case, far);
     let next = match ruling.step {
         Some(step) => Next::Step(step),
         None if ruling.holds.is_empty() => Next::Nothing,
@@ -178,11 +190,11 @@ fn wakes(case: &Case<'_>, holds: &[Hold]) -> Vec<Wake> {
 
 /// The whole way from here to converged, if the host goes along: each step is decided by the same rules on what the host would
 /// show after the one before.
-fn walk(case: &Case<'_>) -> Vec<Step> {
+fn walk(case: &Case<'_>, far: usize) -> Vec<Step> {
     let mut seen = case.seen.clone();
     let mut now = case.now.clone();
     let mut steps: Vec<Step> = Vec::new();
-    for _ in 0..WALK {
+    for _ in 0..far {
         let here = Case { seen: &seen, now: &now, ..*case };
         let live: Option<SlotName> = here.live().cloned();
         let ruling = service::decide(&here).ruling;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::model::id::{BootId, Moment, ReleaseId};
 use crate::model::ledger::{Failure, FailureKind, Ledger};
 
-/// Failures older than this no longer count as "again and again".
+/// Crashes older than this no longer count as "again and again". Failed starts always count: a release that hangs fails only once
+/// in five minutes, and would be started for ever.
 pub(super) const WINDOW: Duration = Duration::from_secs(600);
 
 /// A hold that only the world can end is looked at this often; a longer time is what an operator would wait in vain after mending it.
@@ -17,9 +18,10 @@ pub(super) const PERSON: Duration = Duration::from_secs(30);
 /// The longest pause between two starts of a crashing release.
 const CAP: Duration = Duration::from_secs(60);
 
-/// Failures of a release in this boot within [`WINDOW`], of these kinds.
+/// Failures of a release in this boot of these kinds, but for crashes within [`WINDOW`] alone.
 pub(super) fn failures(ledger: &Ledger, release: &ReleaseId, kinds: &[FailureKind], boot: &BootId, now: Moment) -> Vec<Failure> {
-    let counts = |f: &&Failure| f.release == *release && kinds.contains(&f.kind) && f.boot == *boot && now.since(f.at) < WINDOW;
+    let recent = |f: &Failure| f.kind == FailureKind::Start || now.since(f.at) < WINDOW;
+    let counts = |f: &&Failure| f.release == *release && kinds.contains(&f.kind) && f.boot == *boot && recent(f);
     ledger.failures.iter().filter(counts).cloned().collect()
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Cookie, Identity, Now, ReleaseId, SlotName};
-use crate::model::ledger::{Cutover, Deployment, Failure, Ledger, Reload, ResolvedJar, SlotRecord};
+use crate::model::ledger::{Cutover, Deployment, Failure, FailureKind, Ledger, Reload, ResolvedJar, SlotRecord};
 use crate::model::route::{RouteForm, RouteText, Target};
 use crate::plan::step::{Act, Fate, Move};
 
@@ -163,7 +163,7 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         Act::Forget { slot } => {
             ledger.slots.remove(slot);
         }
-        Act::Prove { generation } => (ledger.proven, ledger.leaving) = (*generation, None),
+        Act::Prove { generation } => proved(ledger, *generation, with),
         Act::RecordHealth => ledger.proven_health = Some(with.spec.health.clone()),
         Act::RecordFailure { .. } | Act::Quarantine { .. } | Act::Settle { .. } | Act::Finish { .. } | Act::Collect { .. } => {
             judged(ledger, act, with);
@@ -190,7 +190,8 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         }
         Act::Settle { release } => {
             ledger.cutover.iter_mut().for_each(|c| c.settled = true);
-            ledger.failures.retain(|f| Some(&f.release) != release.as_ref());
+            // Crashes go on counting: a release that dies every minute settles in between.
+            ledger.failures.retain(|f| Some(&f.release) != release.as_ref() || f.kind == FailureKind::Crash);
             release.iter().for_each(|r| good(ledger, r));
         }
         Act::Finish { release } => {
@@ -259,6 +260,18 @@ fn adopt(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             log: PathBuf::new(),
         },
     );
+}
+
+/// nginx has loaded the text. Where that moved the traffic and no step of ours did it (somebody else reloaded or restarted nginx
+/// meanwhile), this was the cutover.
+fn proved(ledger: &mut Ledger, generation: u64, with: &Prepared) {
+    ledger.proven = generation;
+    let (Some(from), Some(to)) = (ledger.leaving.take(), &with.live) else { return };
+    let noted = ledger.cutover.as_ref().is_some_and(|c| c.from.as_ref() == Some(&from) && c.to == *to);
+    if from != *to && !noted {
+        ledger.cutover = Some(cutover(&from, to, with));
+        served(ledger, to);
+    }
 }
 
 fn served(ledger: &mut Ledger, to: &SlotName) {

@@ -24,7 +24,7 @@ pub(super) fn decide(case: &Case<'_>) -> Decision {
     let served = release.as_ref().filter(|_| serves);
     let ruling = first
         .then(|| under_way(case))
-        .then(|| heal::heal(case))
+        .then(|| heal::heal(case, release.as_ref()))
         .then(|| Ruling { holds, ..Ruling::clear() })
         .then(|| release.as_ref().map_or_else(|| nothing_to_run(case), |r| soft(deploy::deploy(case, r))))
         .then(|| after::settle(case, served))

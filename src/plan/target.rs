@@ -63,7 +63,8 @@ fn judged(case: &Case<'_>, wanted: Release) -> Target {
         return Target { release: staying(case), holds: vec![quarantined(case, &wanted, cause)] };
     }
     let serves = case.live().and_then(|live| case.release(live)) == Some(&wanted.id);
-    if ledger.person.paused && !serves {
+    // What was deployed last and went over to the standby is no new deployment: bringing it back is healing.
+    if ledger.person.paused && !serves && ledger.good.last() != Some(&wanted.id) {
         return Target { release: staying(case), holds: vec![paused(case, &wanted)] };
     }
     Target { release: Some(wanted), holds: Vec::new() }

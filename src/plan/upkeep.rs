@@ -31,7 +31,7 @@ fn proved(case: &Case<'_>) -> Ruling {
 /// A recorded process that is not there any more.
 fn gone(case: &Case<'_>, slot: &SlotName) -> Ruling {
     let Some(record) = case.record(slot) else { return Ruling::clear() };
-    if !case.slot(slot).is_none_or(|s| s.process.is_absent()) {
+    if !case.slot(slot).is_none_or(|s| s.process.is_absent()) || is_just_adopted(case, slot) {
         return Ruling::clear();
     }
     let serves = case.live() == Some(slot);
@@ -45,6 +45,13 @@ fn gone(case: &Case<'_>, slot: &SlotName) -> Ruling {
         return failed(case, slot, record, serves);
     }
     Ruling::act(Act::Forget { slot: slot.clone() }, "its process is gone", format!("{slot} counts as empty"))
+}
+
+/// A process that was taken over in this very pass is still seen as a stranger's: only the next look finds it by its record.
+fn is_just_adopted(case: &Case<'_>, slot: &SlotName) -> bool {
+    let recorded = case.record(slot).and_then(|r| r.process.as_ref());
+    let held = |o: &Occupant| matches!(o, Occupant::SameApp { identity, .. } if Some(identity) == recorded);
+    case.occupants(slot).iter().any(held)
 }
 
 fn failed(case: &Case<'_>, slot: &SlotName, record: &SlotRecord, serves: bool) -> Ruling {
@@ -97,6 +104,9 @@ fn adopt(case: &Case<'_>, slot: &SlotName, process: &ObservedProcess) -> Ruling 
 /// The same application, started by others, on the live slot or where the policy lets it be taken.
 fn same_app(case: &Case<'_>, slot: &SlotName) -> Ruling {
     let Some(seen) = case.slot(slot).filter(|s| s.process.is_absent()) else { return Ruling::clear() };
+    if is_just_adopted(case, slot) {
+        return Ruling::clear();
+    }
     let live = case.live() == Some(slot);
     if !live && case.spec.slot_policy.port_conflict != PortConflict::SameApp {
         return Ruling::clear();

@@ -149,6 +149,9 @@ fn slot_row(slot: &SlotView) -> [String; 6] {
 
 /// What `history` prints: a line a deployment, oldest first, with its phases below.
 pub fn history(out: &mut dyn Write, history: &HistoryDocument, paint: &Palette) -> io::Result<()> {
+    if history.services.is_empty() {
+        return writeln!(out, "no services");
+    }
     for service in &history.services {
         writeln!(out, "{}", paint.strong(&service.name))?;
         if service.deployments.is_empty() {

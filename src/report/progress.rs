@@ -80,6 +80,12 @@ impl Spinners {
         drop(self.screen.println(wording::line((self.elapsed)(), service, text)));
     }
 
+    fn tell(&self, service: &ServiceName, event: &Event) {
+        if let Some(text) = wording::event(event) {
+            self.above(Some(service), &text);
+        }
+    }
+
     fn show(&mut self, service: &ServiceName, text: String) {
         let bar = self.bar(service);
         bar.reset_elapsed();
@@ -97,11 +103,11 @@ impl Sink for Spinners {
             Event::StepBegan { act, .. } if act.is_visible() => self.show(service, act.to_string()),
             Event::StepBegan { .. } => {}
             Event::StepDone { .. } | Event::StepFailed { .. } => {
-                wording::event(event).iter().for_each(|text| self.above(Some(service), text));
+                self.tell(service, event);
             }
             Event::Held { hold } => self.show(service, format!("waits ({}): {}", hold.reason, hold.detail)),
             Event::StatusChanged { to, .. } => {
-                wording::event(event).iter().for_each(|text| self.above(Some(service), text));
+                self.tell(service, event);
                 if *to == Status::Converged {
                     self.bar(service).finish_and_clear();
                     self.bars.remove(service);

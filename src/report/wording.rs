@@ -90,18 +90,17 @@ pub fn pending(plan: &Plan) -> (usize, usize) {
 /// The whole plan in one sentence.
 pub fn gist(plan: &Plan) -> String {
     let (services, steps) = pending(plan);
-    let mut text = if steps > 0 {
+    let text = if steps > 0 {
         format!("{} to change in {}.", count(services, "service"), count(steps, "step"))
     } else if plan.services.iter().any(|s| !s.holds.is_empty()) {
         "No step can be taken now: see the holds.".to_owned()
     } else {
         "Nothing to do: the host is as the manifest asks.".to_owned()
     };
-    let orphans = plan.services.iter().filter(|s| s.status == Status::Orphaned).count();
-    if orphans > 0 && steps == 0 {
-        text += &format!(" {} not in the manifest; `slotd apply --prune` retires such.", count(orphans, "service"));
+    match plan.services.iter().filter(|s| s.status == Status::Orphaned && s.steps.is_empty()).count() {
+        0 => text,
+        orphans => format!("{text} {} not in the manifest: `slotd apply --prune` retires it.", count(orphans, "service")),
     }
-    text
 }
 
 /// `1 service`, `2 services`

@@ -5,6 +5,7 @@ use crate::support::jar::{real_jar, real_version};
 use crate::support::load::Load;
 use crate::support::manifest::Manifest;
 use crate::support::site::Site;
+use crate::support::wait::{PATIENCE, until};
 
 const OLD: &str = "20261122103000";
 const NEW: &str = "20261122114500";
@@ -42,8 +43,8 @@ fn take_over(site: &Site, arrives_in: &str) {
 fn with_real1_live_the_new_version_goes_to_real2_and_real1_stays_the_warm_way_back() {
     let site = host_with(&["real1"], "real1");
     take_over(&site, "real2");
-    let status = site.status();
-    assert_eq!((status.state_of("real1"), site.apps().len()), (Some("standby"), 2), "{status}");
+    until("real1 has drained", PATIENCE, || site.status().state_of("real1") == Some("standby"));
+    assert_eq!(site.apps().len(), 2);
 }
 
 #[test]

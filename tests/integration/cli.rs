@@ -1,7 +1,5 @@
 //! The command line as people and scripts meet it: help, usage errors, exit codes, what goes to which stream.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -119,6 +117,14 @@ fn a_manifest_that_cannot_be_read_is_refused_and_nothing_is_made() {
 }
 
 #[test]
+fn the_manifest_named_after_the_verb_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = slotd(folder.path()).args(["-f", "first.yaml", "plan", "-f", "second.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(err(&output).contains("second.yaml"), "{}", err(&output));
+}
+
+#[test]
 fn a_controller_needs_a_manifest_that_it_can_read_again() {
     let output = run("run -f -");
     assert_eq!(output.status.code(), Some(4));
@@ -154,8 +160,8 @@ fn the_documents_have_schemas() {
         assert_eq!(schema["title"], format!("slotd {document}"));
         assert!(schema.to_string().contains(part), "{document}");
     }
-    let manifest: serde_json::Value = serde_json::from_str(&out(&run("schema"))).unwrap();
-    assert!(manifest.is_object() || manifest.is_boolean());
+    let manifest = serde_json::to_string_pretty(&slotd::manifest::schema().to_value()).unwrap();
+    assert_eq!(out(&run("schema")), manifest + "\n");
 }
 
 /// The page is larger than any pipe's buffer only in sum, so the reader is gone before slotd writes.
@@ -201,4 +207,83 @@ fn logs_are_of_the_last_start_unless_another_one_is_named() {
     assert_eq!(said("logs web --slot real2"), (Some(0), "four\n".to_owned()));
     assert_eq!(said("logs web --slot real1 --start 7").0, Some(4));
     assert_eq!(said("logs other").0, Some(4));
+}
+
+/// A manifest that can be followed without touching anything outside `folder`: its jar is missing and its nginx does not run.
+fn manifest(folder: &Path) -> String {
+    let at = folder.display();
+    format!(
+        "services:\n  web:\n    jar: {{ version: '1', path: none.jar }}\n    slots: {{ a: {{ port: 48731 }}, b: {{ port: 48732 }} }}\n    \
+         proxy: {{ include: {at}/route.inc, url: null, nginx: {{ binary: {at}/no-nginx, config: {at}/nginx.conf }} }}\n"
+    )
+}
+
+fn write(folder: &Path, text: &str) {
+    let aside = folder.join("aside");
+    std::fs::write(&aside, text).unwrap();
+    std::fs::rename(aside, folder.join("desired.yaml")).unwrap();
+}
+
+/// Waits until `path` says `text`, for as long as a slow machine may need.
+fn says(path: &Path, text: &str) {
+    for _ in 0..400 {
+        if std::fs::read_to_string(path).is_ok_and(|said| said.contains(text)) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    panic!("{text:?} was never said: {}", std::fs::read_to_string(path).unwrap());
+}
+
+#[test]
+fn a_controller_survives_a_broken_manifest_and_ends_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &manifest(folder.path()));
+    let log = folder.path().join("log");
+    let mut child = slotd(folder.path())
+        .args(["run", "--interval", "200ms"])
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    says(&log, "web: held (artifact_missing)");
+    let second = slotd(folder.path()).args(["run"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(5), "{}", err(&second));
+    let other = folder.path().join("other.yaml");
+    std::fs::write(&other, manifest(folder.path())).unwrap();
+    for verb in [["apply", "-f"], ["down", "-f"]] {
+        let refused = slotd(folder.path()).args(verb).arg(&other).output().unwrap();
+        assert_eq!(refused.status.code(), Some(4), "{verb:?}: {}", err(&refused));
+    }
+    write(folder.path(), "services:\n");
+    says(&log, "the last good manifest goes on being followed");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn apply_gives_up_after_its_timeout_and_says_what_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &manifest(folder.path()));
+    let output = slotd(folder.path()).args(["apply", "-o", "json", "--timeout", "300ms"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    let document: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(document["outcome"], "held");
+    assert_eq!(document["services"][0]["holds"][0]["reason"], "artifact_missing");
+    let plan = slotd(folder.path()).args(["plan", "--detailed-exitcode"]).output().unwrap();
+    assert_eq!(plan.status.code(), Some(3), "{}", out(&plan));
+    let stale = slotd(folder.path()).args(["apply", "--plan", "0123456789abcdef"]).output().unwrap();
+    assert_eq!(stale.status.code(), Some(4), "{}", err(&stale));
+}
+
+#[test]
+fn a_person_may_pause_and_the_decision_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &manifest(folder.path()));
+    let output = slotd(folder.path()).arg("pause").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(out(&output).starts_with("web: no new deployments"), "{}", out(&output));
+    let nothing = slotd(folder.path()).args(["rollback", "web"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(4), "{}", err(&nothing));
 }

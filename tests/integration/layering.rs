@@ -18,14 +18,12 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("execute", &["model", "plan", "host", "event"]),
     ("report", &["model", "manifest", "plan", "event"]),
     ("reconcile", &["model", "plan", "host", "event", "observe", "execute"]),
-    ("controller", &["model", "host", "event", "reconcile"]),
+    ("controller", &["model", "plan", "host", "event", "observe", "reconcile"]),
     (
         "cli",
         &["model", "manifest", "plan", "host", "event", "observe", "adapter", "execute", "report", "reconcile", "controller"],
     ),
 ];
-/// `controller` hands the plan of its last pass on, as part of what `reconcile` returns.
-const HANDED_ON: [(&str, &str); 1] = [("controller", "plan")];
 /// Layers 0 and 1: no I/O, no clock, no log.
 const PURE: [&str; 4] = ["model", "manifest", "plan", "host"];
 const BANNED: [&str; 10] =
@@ -163,7 +161,7 @@ fn graph(sources: &[Source]) -> BTreeMap<(String, String), usize> {
 }
 
 fn allowed(from: &str, to: &str) -> bool {
-    HANDED_ON.contains(&(from, to)) || ALLOWED.iter().any(|(name, may)| *name == from && may.contains(&to))
+    ALLOWED.iter().any(|(name, may)| *name == from && may.contains(&to))
 }
 
 /// What is wrong with the imports.

@@ -1,11 +1,6 @@
 //! The tests of slotd as a library and of its binary: one program, one module a subject.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a test that cannot go on says so by panicking, and reads its cases from files"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
 mod cli;
 mod convergence;

@@ -1,5 +1,6 @@
 //! What `desired.yaml` may say, and what is said about one that is wrong.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ fn answers(cases: &str) -> String {
     for case in cases.split("=== ").skip(1) {
         let (name, text) = case.split_once('\n').expect("a case has a name");
         let said = parse(text).expect_err(name);
-        answers.push_str(&format!("=== {name}\n{said}\n\n"));
+        write!(answers, "=== {name}\n{said}\n\n").unwrap();
     }
     answers
 }
@@ -80,7 +81,7 @@ fn every_key_is_read() {
 fn equal_leaves(path: &str, a: &serde_json::Value, b: &serde_json::Value) -> Vec<String> {
     match (a.as_object(), b.as_object()) {
         (Some(a), Some(b)) if !a.contains_key("nanos") => {
-            a.iter().flat_map(|(k, v)| b.get(k).map(|w| equal_leaves(&format!("{path}/{k}"), v, w))).flatten().collect()
+            a.iter().filter_map(|(k, v)| b.get(k).map(|w| equal_leaves(&format!("{path}/{k}"), v, w))).flatten().collect()
         }
         _ if a == b => vec![path.to_owned()],
         _ => Vec::new(),

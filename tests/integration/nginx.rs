@@ -362,9 +362,9 @@ async fn nginx_itself_says_what_it_has_loaded_over_http_and_https() {
     let loaded = async |text: &RouteText| bench.host.loaded(&bench.service, text).await;
     bench.host.write(&bench.service, &both(7), &slot("real1"), None).unwrap();
     let silent = loaded(&both(7)).await;
-    let expected =
-        format!("nobody answers on 127.0.0.1:{}, 127.0.0.1:{}", bench.plain.min(bench.tls), bench.plain.max(bench.tls));
-    assert_eq!(silent.unknown().map(|why| why.len()), Some(expected.len()), "{silent:?}");
+    let named = |port: u16| silent.unknown().is_some_and(|why| why.contains(&format!("127.0.0.1:{port}")));
+    assert!(silent.unknown().is_some_and(|why| why.starts_with("nobody answers on ")), "{silent:?}");
+    assert!(named(bench.plain) && named(bench.tls), "{silent:?}");
 
     let nginx = bench.start();
     let said = |generation, name| Observation::Known(Loaded { generation, slot: slot(name) });

@@ -25,6 +25,6 @@ pub(crate) fn golden(name: &str, actual: &str) {
     if expected == actual {
         return;
     }
-    let diff = similar::TextDiff::from_lines(&expected, &actual.to_owned()).unified_diff().header("golden", "actual").to_string();
+    let diff = similar::TextDiff::from_lines(expected.as_str(), actual).unified_diff().header("golden", "actual").to_string();
     panic!("{name} differs (UPDATE_GOLDEN=1 accepts it):\n{diff}");
 }

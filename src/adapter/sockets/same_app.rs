@@ -75,13 +75,14 @@ fn jars(pid: u32) -> Option<Vec<PathBuf>> {
     Some(named_jars(&holders::words(pid)).into_iter().map(|path| folder.join(path)).collect())
 }
 
-/// `-jar X`, or the class path; what stands behind the main class or the jar is the application's.
+/// The jar of `-jar`, which is the first word that is no option (the scripts write their `-D` between the two), or the class
+/// path; what stands behind the main class or the jar is the application's.
 fn named_jars(words: &[String]) -> Vec<PathBuf> {
-    let mut class_path = Vec::new();
+    let (mut by_jar, mut class_path) = (false, Vec::new());
     let mut options = words.iter().skip(1);
     while let Some(option) = options.next() {
         match option.as_str() {
-            "-jar" => return options.next().map(PathBuf::from).into_iter().collect(),
+            "-jar" => by_jar = true,
             "-cp" | "-classpath" | "--class-path" => class_path = options.next().map_or_else(Vec::new, |list| split(list)),
             other if WITH_VALUE.contains(&other) => drop(options.next()),
             other if other.starts_with('-') || other.starts_with('@') => {
@@ -89,10 +90,11 @@ fn named_jars(words: &[String]) -> Vec<PathBuf> {
                     class_path = split(list);
                 }
             }
+            jar if by_jar => return vec![PathBuf::from(jar)],
             _main_class => break,
         }
     }
-    class_path
+    if by_jar { Vec::new() } else { class_path }
 }
 
 fn split(list: &str) -> Vec<PathBuf> {
@@ -116,6 +118,7 @@ mod tests {
         let of = |line: &str| named_jars(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(of("java -Xmx1g -cp a.jar -jar app.jar --x.jar"), paths(&["app.jar"]));
+        assert_eq!(of("java -jar -Dspring.profiles.active=real1 app.jar x"), paths(&["app.jar"]));
         assert_eq!(of("java -cp lib/a.jar:classes:/b.jar com.example.Main -jar no.jar"), paths(&["lib/a.jar", "/b.jar"]));
         assert_eq!(of("java --add-opens java.base/x=ALL --class-path=a.jar Main"), paths(&["a.jar"]));
         assert!(of("java Main -jar no.jar").is_empty() && of("java -jar").is_empty() && of("").is_empty());

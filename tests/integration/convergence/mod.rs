@@ -73,8 +73,9 @@ impl Stage {
         self.world.decide(&self.goal(), decision).unwrap();
     }
 
-    /// What users reach: slot and bytes.
+    /// What users reach, when old workers have stopped: slot and bytes.
     fn live(&self) -> String {
+        self.world.touch().pass_time(200, &[]);
         let state = self.world.see();
         let routes = state.routes(&self.spec.proxy.include);
         let ports: std::collections::BTreeSet<_> = routes.into_iter().collect();

@@ -52,7 +52,8 @@ fn nginx_that_goes_down_at_any_time_of_a_deployment_loses_nothing() {
             stage.wants("3", Behaviour::good());
             stage.world.after(at, Fault::NginxStops);
             stage.world.after(at + 9_000, Fault::NginxStarts);
-            stage.world.converges(&stage.goal());
+            stage.world.apply(&stage.goal());
+            stage.keep(20);
             stage.is("real1 webservice-3");
             let reloads = stage.world.take_counts().get("reload").copied().unwrap_or(0);
             assert!(reloads <= 1, "{reloads} reloads\n{}", stage.world.story());
@@ -227,6 +228,7 @@ fn every_write_that_fails_once_is_tried_again() {
         for nth in 0..40 {
             let mut stage = Stage::serving_as(&["1", "2"], change);
             stage.wants("3", Behaviour::good());
+            stage.world.accept(&stage.goal());
             stage.world.refuse_at(nth);
             stage.world.converges(&stage.goal());
             stage.is("real1 webservice-3");

@@ -1,7 +1,5 @@
 //! Reports of plans made by hand.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod sample;
 
 use std::io::{self, Write};
@@ -10,8 +8,11 @@ use std::time::Duration;
 use indicatif::ProgressDrawTarget;
 use schemars::JsonSchema;
 use serde::Serialize;
+use slotd::cli::exit::{Exit, of_plan, of_status};
 use slotd::event::Sink;
 use slotd::model::id::ServiceName;
+use slotd::model::status::Status;
+use slotd::plan::Next;
 use slotd::report::palette::Palette;
 use slotd::report::progress::{Lines, Spinners};
 use slotd::report::summary::{Ending, Outcome};
@@ -134,10 +135,32 @@ fn a_status_for_a_pull_request_is_a_table() {
 }
 
 #[test]
+fn a_plan_is_pending_where_a_step_can_be_taken_and_held_where_none_can() {
+    let (converged, mut held) = (sample::converged(), sample::deploying());
+    assert_eq!((of_plan(&converged), of_plan(&held)), (Exit::Done, Exit::Held));
+    for service in held.services.iter_mut().filter(|s| !s.steps.is_empty()) {
+        service.next = Next::Step(service.steps[0].clone());
+    }
+    assert_eq!(of_plan(&held), Exit::Pending);
+}
+
+#[test]
+fn a_status_is_held_unless_everything_that_is_asked_for_is_there() {
+    let mut plan = sample::converged();
+    let codes = [Status::Converged, Status::Orphaned, Status::Progressing, Status::Held, Status::Degraded].map(|status| {
+        plan.services[0].status = status;
+        of_status(&plan).code()
+    });
+    assert_eq!(codes, [0, 0, 3, 3, 3]);
+}
+
+#[test]
 fn plain_progress_is_one_line_an_event() {
     let said = text(|out| {
         let mut lines = Lines::new(out, Box::new(|| Duration::from_millis(12_345)), Palette::plain());
-        sample::events().iter().for_each(|event| lines.emit(&ServiceName::new("webservice"), event));
+        for event in sample::events() {
+            lines.emit(&ServiceName::new("webservice"), &event);
+        }
         lines.broken("another slotd works on /state (pid 7)");
         Ok(())
     });
@@ -147,6 +170,8 @@ fn plain_progress_is_one_line_an_event() {
 #[test]
 fn spinners_take_every_event() {
     let mut spinners = Spinners::new(ProgressDrawTarget::hidden(), Box::new(Duration::default));
-    sample::events().iter().for_each(|event| spinners.emit(&ServiceName::new("webservice"), event));
+    for event in sample::events() {
+        spinners.emit(&ServiceName::new("webservice"), &event);
+    }
     spinners.broken("another slotd works on /state (pid 7)");
 }

@@ -62,6 +62,11 @@ impl World {
         result.unwrap_or_else(|error| panic!("{error}\n{}", self.story()))
     }
 
+    /// The manifest becomes the accepted one.
+    pub(crate) fn accept(&self, goal: &Goal) {
+        block_on(accept(self, goal, None)).unwrap();
+    }
+
     /// `slotd apply`, which must converge without a breach, and leave nothing to do.
     pub(crate) fn converges(&self, goal: &Goal) -> Plan {
         let end = self.apply(goal);

@@ -76,7 +76,8 @@ impl State {
     pub(crate) fn judge_signal(&mut self, pid: u32) {
         let Some(process) = self.processes.get(&pid) else { return };
         let (port, ready) = (process.port, process.is_ready(self.now));
-        let excused = self.judge.includes.iter().all(|include| self.judge.excused.contains(include));
+        let leads = |include: &&PathBuf| self.routes(include).contains(&Some(port));
+        let excused = self.judge.includes.iter().filter(leads).all(|include| self.judge.excused.contains(include));
         if ready && self.routed().contains(&port) && !excused {
             self.breach(format!("process {pid} was signalled while nginx routes to its port {port}"));
         }

@@ -59,6 +59,7 @@ impl Dice {
 pub(crate) enum Due {
     Listens(u32),
     Dies(u32),
+    Sickens,
     Fault(Fault),
 }
 
@@ -276,6 +277,10 @@ impl State {
                 let identity = self.processes.get(pid).map(Process::identity);
                 self.dies(*pid);
                 identity.is_some_and(|identity| wakes.contains(&Wake::Exit(identity)))
+            }
+            Due::Sickens => {
+                self.judge_fault();
+                false
             }
             Due::Fault(fault) => {
                 let gone = self.exits_of(wakes);

@@ -146,10 +146,10 @@ impl State {
 
     fn written(&mut self, spec: &ServiceSpec, text: &RouteText, live: &SlotName) -> Result<(), ProxyError> {
         let path = &spec.proxy.include;
-        if text.form == RouteForm::Flag && text.targets.first().is_some_and(|t| t.slot != *live) {
-            self.flags.entry(flag_dir(path)).or_default().insert(live.clone());
-        } else if text.form == RouteForm::Flag {
-            self.flags.entry(flag_dir(path)).or_default();
+        if text.form == RouteForm::Flag {
+            let flags = self.flags.entry(flag_dir(path)).or_default();
+            flags.retain(|flag| flag == live);
+            flags.extend(text.targets.first().filter(|t| t.slot != *live).map(|_| live.clone()));
         }
         let before = self.includes.insert(path.clone(), Text::Ours(text.clone()));
         let verdict = if self.nginx.up { self.test() } else { Ok(()) };

@@ -101,6 +101,9 @@ impl State {
         if let Some(after) = behaviour.ends {
             self.schedule(after, Due::Dies(pid));
         }
+        if let Some(after) = behaviour.sickens {
+            self.schedule(after, Due::Sickens);
+        }
         identity
     }
 

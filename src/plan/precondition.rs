@@ -1,0 +1,123 @@
+//! What a step rests on, read once more just before it. Pure but for the reader: the executor reads the host, the tests their own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{Identity, Port, SlotName};
+use crate::model::observed::{Answer, Observation, ObservedRoute, ObservedService, Occupant};
+use crate::model::route::Include;
+use crate::plan::step::Act;
+
+/// Reads single facts again.
+pub trait Reader {
+    /// The include on disk.
+    fn include(&self) -> Observation<Include>;
+    /// The flags that stand.
+    fn flags(&self) -> Observation<Vec<SlotName>>;
+    /// Who keeps a port from being bound.
+    fn occupants(&self, port: Port) -> Observation<Vec<Occupant>>;
+    /// A process, if it still is that process.
+    fn process(&self, identity: &Identity) -> Observation<Identity>;
+    /// What a slot answers.
+    fn answer(&self, slot: &SlotName) -> Answer;
+}
+
+/// The host is not any more as the plan saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// What was expected.
+    pub expected: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+/// One fact that a step rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// The include says what it said.
+    Include(Observation<Include>),
+    /// The include is ours, with this generation.
+    Generation(u64),
+    /// The flags stand as they stood.
+    Flags(Observation<Vec<SlotName>>),
+    /// Nobody holds this port.
+    Free(Port),
+    /// This process of a slot is there, and answers as it should.
+    Serves(SlotName, Identity),
+}
+
+/// The facts that a step rests on, as they were seen.
+pub fn rests_on(act: &Act, seen: &ObservedService) -> Vec<Fact> {
+    let route = &seen.route;
+    match act {
+        Act::WriteInclude { .. } => vec![Fact::Include(route.include.clone())],
+        Act::Reload { generation, .. } => vec![Fact::Generation(*generation)],
+        Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, to)).collect(),
+        Act::Stop { .. } | Act::TidyFlags { .. } => unmoved(route),
+        Act::Start { port, .. } => vec![Fact::Free(*port)],
+        Act::Install { .. }
+        | Act::Relabel { .. }
+        | Act::Adopt { .. }
+        | Act::Kill { .. }
+        | Act::RecordFailure { .. }
+        | Act::Forget { .. }
+        | Act::Quarantine { .. }
+        | Act::Settle { .. }
+        | Act::Prove { .. }
+        | Act::RecordHealth
+        | Act::Finish { .. }
+        | Act::Collect { .. }
+        | Act::Retire => Vec::new(),
+    }
+}
+
+/// Include and flags together say where the traffic goes.
+fn unmoved(route: &ObservedRoute) -> Vec<Fact> {
+    vec![Fact::Include(route.include.clone()), Fact::Flags(route.flags.clone())]
+}
+
+/// Who takes the traffic over must still be able to.
+fn serves(seen: &ObservedService, slot: &SlotName) -> Option<Fact> {
+    let process = seen.slots.get(slot)?.process.known()?;
+    Some(Fact::Serves(slot.clone(), process.identity.clone()))
+}
+
+/// Whether the facts that a step rests on are still those of the plan.
+///
+/// # Errors
+/// The first that is not.
+pub fn still_so(facts: &[Fact], reader: &impl Reader) -> Result<(), Moved> {
+    facts.iter().try_for_each(|fact| holds(fact, reader))
+}
+
+fn holds(fact: &Fact, reader: &impl Reader) -> Result<(), Moved> {
+    match fact {
+        Fact::Include(seen) => {
+            let found = reader.include();
+            same("the include as it was seen", found == *seen, || format!("{found:?}"))
+        }
+        Fact::Generation(generation) => {
+            let found = reader.include();
+            let ours = matches!(&found, Observation::Known(Include::Ours(text)) if text.generation == *generation);
+            same("the include that is to be loaded", ours, || format!("{found:?}"))
+        }
+        Fact::Flags(seen) => {
+            let found = reader.flags();
+            same("the flags as they were seen", found == *seen, || format!("{found:?}"))
+        }
+        Fact::Free(port) => {
+            let found = reader.occupants(*port);
+            same("a free port", found.known().is_some_and(Vec::is_empty), || format!("{found:?}"))
+        }
+        Fact::Serves(slot, identity) => {
+            let found = reader.process(identity);
+            same("a process that takes over", found.known() == Some(identity), || format!("{found:?}"))?;
+            let answer = reader.answer(slot);
+            same("a slot that answers", answer == Answer::Good, || format!("{answer:?}"))
+        }
+    }
+}
+
+fn same(expected: &'static str, holds: bool, found: impl FnOnce() -> String) -> Result<(), Moved> {
+    if holds { Ok(()) } else { Err(Moved { expected, found: found() }) }
+}

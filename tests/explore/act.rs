@@ -1,0 +1,329 @@
+//! One pass in its moments: the look with the silent steps behind it, and the visible step with its precondition and its crashes.
+//!
+//! The decision is the shipped `plan`, what is written down is the shipped `record`, the precondition is the shipped one.
+
+use slotd::model::id::{Identity, Port, SlotName};
+use slotd::model::ledger::Ledger;
+use slotd::model::observed::{Answer, Observation, ObservedState, Occupant};
+use slotd::model::route::Include;
+use slotd::model::status::{Reason, Status};
+use slotd::plan::person::{Decision, decide};
+use slotd::plan::precondition::{Fact, Reader, rests_on};
+use slotd::plan::record::{self, Prepared};
+use slotd::plan::step::Act;
+use slotd::plan::{Next, ServicePlan};
+
+use crate::config::Given;
+use crate::intern::Interner;
+use crate::ledger::{self, absorb, cookie, expand};
+use crate::model::{Mem, NONE, SLOTS, Text, World};
+use crate::mutants::Mutant;
+use crate::see::{Variant, see};
+
+/// Silent steps of one pass, as the shipped loop bounds them.
+const SILENT: usize = 12;
+
+/// A visible step that a pass has decided on and not carried out yet.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Look {
+    pub(crate) act: Act,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) live: Option<SlotName>,
+    pub(crate) generation: u64,
+    /// nginx was seen to run.
+    pub(crate) nginx: bool,
+}
+
+/// The host as far as a look can tell, which is what a plan is a function of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key {
+    world: World,
+    variant: Variant,
+}
+
+/// What remains of a world after a silent step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trace {
+    mem: Mem,
+    links: [crate::model::Link; SLOTS],
+    noted: [bool; 2],
+    stored: u8,
+    gone: bool,
+}
+
+/// What a pass decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    /// The worlds behind each silent step, with its kind.
+    pub(crate) silent: Vec<(&'static str, Trace)>,
+    /// The number of the look, when a visible step follows.
+    pub(crate) look: Option<u32>,
+    /// The reasons of the last plan's holds, one bit each.
+    pub(crate) holds: u64,
+    pub(crate) status: Option<Status>,
+    /// A silent circle, a hold without a word, and the like.
+    pub(crate) fault: Option<String>,
+    /// What each verb of a person would leave in the ledger.
+    pub(crate) verbs: Vec<(&'static str, Trace)>,
+}
+
+/// Decides, and remembers what was decided.
+pub(crate) struct Mind<'a> {
+    pub(crate) given: &'a Given,
+    pub(crate) mutant: Mutant,
+    keys: Interner<Key>,
+    decided: Vec<Decided>,
+    pub(crate) looks: Vec<Look>,
+}
+
+/// The verbs that a person may use, and what they decide.
+fn verbs() -> [(&'static str, Decision); 7] {
+    [
+        ("rollback", Decision::Rollback { to: None }),
+        ("promote", Decision::Promote),
+        ("pause", Decision::Pause),
+        ("resume", Decision::Resume),
+        ("retry", Decision::Retry),
+        ("restart", Decision::Restart),
+        ("down", Decision::Down),
+    ]
+}
+
+impl<'a> Mind<'a> {
+    pub(crate) fn new(given: &'a Given, mutant: Mutant) -> Self {
+        Self { given, mutant, keys: Interner::default(), decided: Vec::new(), looks: Vec::new() }
+    }
+
+    /// How many different things were seen.
+    pub(crate) fn plans(&self) -> usize {
+        self.decided.len()
+    }
+
+    /// What a look at this world decides.
+    pub(crate) fn decide(&mut self, world: &World, variant: Variant) -> u32 {
+        let (at, new) = self.keys.put(Key { world: visible(world), variant });
+        if new {
+            let decided = self.think(world, variant);
+            self.decided.push(decided);
+        }
+        at
+    }
+
+    /// What was decided under a number.
+    pub(crate) fn decided(&self, at: u32) -> &Decided {
+        &self.decided[at as usize]
+    }
+
+    fn think(&mut self, world: &World, variant: Variant) -> Decided {
+        let given = self.given;
+        let mut now = *world;
+        let mut seen = see(given, &now, variant);
+        self.mutant.blind(&mut seen);
+        let mut decided = Decided { silent: Vec::new(), look: None, holds: 0, status: None, fault: None, verbs: Vec::new() };
+        if variant == Variant::default() {
+            decided.verbs = self.persons(world, &seen);
+        }
+        for _ in 0..SILENT {
+            let Some(mut planned) = self.plan(world.wish, &seen) else { return decided };
+            self.mutant.bend(&seen, &mut planned);
+            (decided.holds, decided.status) = (holds(&planned), Some(planned.status));
+            decided.fault = decided.fault.or_else(|| crate::check::wordless(&planned));
+            let Next::Step(step) = planned.next.clone() else { return decided };
+            let Some(service) = seen.services.get(&given.service) else { return decided };
+            if step.act.is_visible() {
+                let facts = self.mutant.trust(rests_on(&step.act, service));
+                decided.look = Some(self.look(look(service, &planned, step.act, facts)));
+                return decided;
+            }
+            let Some(service) = seen.services.get_mut(&given.service) else { return decided };
+            service.ledger = silent(given, &mut now, &service.ledger, &step.act, &planned);
+            decided.silent.push((step.act.kind(), Trace::of(&now, step.act == Act::Retire)));
+            if step.act == Act::Retire {
+                return decided;
+            }
+        }
+        decided.fault = Some("the silent steps of one pass go in a circle".to_owned());
+        decided
+    }
+
+    fn plan(&self, wish: u8, seen: &ObservedState) -> Option<ServicePlan> {
+        let (desired, orphans) = &self.given.desired[usize::from(wish)];
+        slotd::plan::next(desired, seen, *orphans, &self.given.service)
+    }
+
+    /// The ledgers that a person's verbs would leave.
+    fn persons(&self, world: &World, seen: &ObservedState) -> Vec<(&'static str, Trace)> {
+        let Some(planned) = self.plan(world.wish, seen).filter(|_| world.budget > 0) else { return Vec::new() };
+        let Some(service) = seen.services.get(&self.given.service) else { return Vec::new() };
+        let taken = verbs().into_iter().filter_map(|(word, decision)| {
+            let mut ledger = service.ledger.clone();
+            decide(&decision, &planned, &mut ledger).ok()?;
+            let mut after = *world;
+            absorb(self.given, &ledger, &mut after);
+            (after.mem != world.mem).then(|| (word, Trace::of(&after, false)))
+        });
+        taken.collect()
+    }
+
+    fn look(&mut self, look: Look) -> u32 {
+        let known = self.looks.iter().position(|l| *l == look);
+        let at = known.unwrap_or_else(|| {
+            self.looks.push(look);
+            self.looks.len() - 1
+        });
+        u32::try_from(at + 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// The part of a world that a look can tell apart.
+fn visible(world: &World) -> World {
+    let mut seen = World { look: 0, who: 0, tries: 0, budget: world.budget.min(1), ..*world };
+    seen.request = crate::model::Request::default();
+    (seen.nginx.pending, seen.nginx.broken) = (false, false);
+    (seen.nginx.cur_looked, seen.nginx.old_looked) = (false, false);
+    seen
+}
+
+fn holds(planned: &ServicePlan) -> u64 {
+    let bit = |reason: &Reason| Reason::ALL.iter().position(|r| r == reason).map_or(0, |at| 1_u64 << at);
+    planned.holds.iter().fold(0, |all, hold| all | bit(&hold.reason))
+}
+
+fn look(service: &slotd::model::observed::ObservedService, planned: &ServicePlan, act: Act, facts: Vec<Fact>) -> Look {
+    let route = &service.route;
+    let on_disk = match route.include.known() {
+        Some(Include::Ours(text)) => text.generation,
+        Some(Include::Plain(_) | Include::Elsewhere { .. } | Include::Edited { .. }) | None => 0,
+    };
+    // What only an act of another kind would use is left out, so that fewer looks differ.
+    let names_live = matches!(act, Act::WriteInclude { .. });
+    Look {
+        live: planned.view.live.clone().filter(|_| names_live),
+        generation: if names_live { on_disk.max(route.loaded.known().map_or(0, |l| l.generation)) } else { 0 },
+        nginx: route.nginx.known().is_some(),
+        act,
+        facts,
+    }
+}
+
+fn silent(given: &Given, world: &mut World, ledger: &Ledger, act: &Act, planned: &ServicePlan) -> Ledger {
+    let with = prepared(given, world, act, planned.view.live.clone(), 0);
+    let mut ledger = ledger.clone();
+    record::before(&mut ledger, act, &with);
+    record::after(&mut ledger, act, &with, None);
+    absorb(given, &ledger, world);
+    if let Act::Collect { digests, .. } = act {
+        let dropped = |rel: &u8| digests.contains(&crate::config::digest(*rel));
+        (0..8).filter(dropped).for_each(|rel| world.stored &= !(1 << rel));
+    }
+    ledger
+}
+
+/// What the executor brings along.
+pub(crate) fn prepared(given: &Given, world: &World, act: &Act, live: Option<SlotName>, generation: u64) -> Prepared {
+    let wish = given.wish(world.wish);
+    let random = match act {
+        Act::Start { slot, .. } => cookie(given.slot(slot)),
+        _other => slotd::model::id::Cookie::new("nonce"),
+    };
+    let looked = [world.nginx.cur_looked, world.nginx.old_looked];
+    Prepared {
+        now: ledger::now(),
+        random,
+        log: std::path::PathBuf::new(),
+        workers: ledger::WORKERS.iter().zip(looked).filter(|(_, seen)| *seen).map(|(pid, _)| (*pid, 1)).collect(),
+        jar: Some(ledger::jar(given, wish.rel, wish.label)),
+        live,
+        generation,
+        spec: given.specs[usize::from(world.wish)].clone(),
+    }
+}
+
+impl Trace {
+    fn of(world: &World, gone: bool) -> Self {
+        let links = world.slots.map(|slot| slot.link);
+        let noted = [world.nginx.cur_noted, world.nginx.old_noted];
+        Self { mem: world.mem, links, noted, stored: world.stored, gone }
+    }
+
+    /// The world with this trace in it.
+    pub(crate) fn on(&self, mut world: World) -> World {
+        world.mem = if self.gone { forgotten() } else { self.mem };
+        world.slots.iter_mut().zip(self.links).for_each(|(slot, link)| slot.link = link);
+        [world.nginx.cur_noted, world.nginx.old_noted] = self.noted;
+        world.stored = self.stored;
+        world
+    }
+}
+
+/// No ledger at all.
+pub(crate) fn forgotten() -> Mem {
+    Mem {
+        leaving: NONE,
+        back_away: NONE,
+        back_to: NONE,
+        promoted: NONE,
+        restart: NONE,
+        deployment: NONE,
+        good: [NONE; crate::model::RELEASES],
+        ..Mem::default()
+    }
+}
+
+/// Reads a world for a precondition.
+pub(crate) struct Fresh<'a> {
+    pub(crate) given: &'a Given,
+    pub(crate) world: &'a World,
+}
+
+impl Reader for Fresh<'_> {
+    fn include(&self) -> Observation<Include> {
+        crate::see::include(self.given, self.world.disk)
+    }
+
+    fn flags(&self) -> Observation<Vec<SlotName>> {
+        let stands = |at: &u8| self.world.flags & (1 << at) != 0;
+        Observation::Known(self.given.all().filter(stands).map(|at| self.given.name(at)).collect())
+    }
+
+    fn occupants(&self, port: Port) -> Observation<Vec<Occupant>> {
+        let at = port.0.saturating_sub(crate::config::port(0).0);
+        let slot = self.world.slots.get(usize::from(at)).copied().unwrap_or_default();
+        let taken = slot.stranger || slot.there();
+        Observation::Known(taken.then_some(Occupant::BoundNotListening).into_iter().collect())
+    }
+
+    fn process(&self, identity: &Identity) -> Observation<Identity> {
+        let slots = self.world.slots.iter().zip(0..);
+        let mut known = slots.filter(|(slot, _)| slot.there()).map(|(slot, at)| ledger::identity(at, *slot));
+        known.find(|found| found == identity).map_or(Observation::Absent, Observation::Known)
+    }
+
+    fn answer(&self, slot: &SlotName) -> Answer {
+        let life = self.world.slots.get(usize::from(self.given.slot(slot))).map(|s| s.life);
+        if life == Some(crate::model::Life::Ready) { Answer::Good } else { Answer::None { why: "no answer".to_owned() } }
+    }
+}
+
+/// The ledger of a world with a step's first or second half written down.
+pub(crate) fn write_down(given: &Given, world: &mut World, look: &Look, started: Option<&Identity>, half: Half) {
+    let with = prepared(given, world, &look.act, look.live.clone(), look.generation);
+    let mut ledger = expand(given, world);
+    match half {
+        Half::Before => record::before(&mut ledger, &look.act, &with),
+        Half::After => record::after(&mut ledger, &look.act, &with, started),
+    }
+    absorb(given, &ledger, world);
+}
+
+/// Which half of a step's record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    Before,
+    After,
+}
+
+/// Whether a text of the ledger is what stands on disk.
+pub(crate) fn route(world: &World) -> Text {
+    world.mem.route
+}

@@ -1,0 +1,151 @@
+//! Safety: what must hold of every transition, whoever made it. S-numbers as in the design.
+
+use slotd::plan::step::Act;
+use slotd::plan::{Next, ServicePlan};
+
+use crate::act::{Look, Mind};
+use crate::config::{ATTEMPTS, Given};
+use crate::label::Label;
+use crate::model::{Life, Text, World};
+
+/// S10 and S14: no hold without a word, an end and a time; nothing pending behind "converged".
+pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
+    let mute =
+        planned.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero() && h.wakes.is_empty());
+    if let Some(hold) = mute {
+        return Some(format!("S14: the hold {} does not say what, until when or when to look", hold.reason));
+    }
+    match &planned.next {
+        Next::Hold if planned.holds.is_empty() => Some("S14: a hold without a reason".to_owned()),
+        Next::Step(step) if planned.status == slotd::model::status::Status::Converged && step.act.is_visible() => {
+            Some(format!("S10: converged, and still to do: {}", step.act))
+        }
+        Next::Step(_) | Next::Hold | Next::Nothing => None,
+    }
+}
+
+/// What a transition breaks.
+pub(crate) fn violated(mind: &Mind<'_>, before: &World, label: Label, after: &World) -> Option<String> {
+    let given = mind.given;
+    if let Some(wrong) = crate::request::wrong(given, before, after) {
+        return Some(wrong);
+    }
+    let look = match label {
+        Label::Step { look } | Label::KilledBehind { look } | Label::Stolen { look } => &mind.looks[look as usize - 1],
+        Label::Failed { look, .. } | Label::KilledBefore { look } => {
+            let act = &mind.looks[look as usize - 1].act;
+            return kept(before, after, act);
+        }
+        _other => return None,
+    };
+    let found = match &look.act {
+        Act::Stop { slot, .. } | Act::Kill { slot, .. } => stop(before, given.slot(slot), &look.act),
+        Act::Start { slot, .. } => start(given, before, after, given.slot(slot), look),
+        Act::Cutover { to, .. } => leads(given, before, given.slot(to), "S1: a cutover"),
+        Act::WriteInclude { live, .. } => write(given, before, given.slot(live)),
+        Act::Reload { .. } => reload(given, before),
+        _other => None,
+    };
+    found.or_else(|| kept(before, after, &look.act))
+}
+
+/// The sentence of the issue: no step of slotd takes the service away from those who have it.
+fn kept(before: &World, after: &World, act: &Act) -> Option<String> {
+    let broken = before.serves() && !after.serves() && !before.mem.down && act.is_visible() && before.nginx.up;
+    (broken && !retiring(before)).then(|| format!("S8: users had the service, and `{act}` took it away"))
+}
+
+/// A service that is pruned goes down, as a person said.
+fn retiring(world: &World) -> bool {
+    world.mem.down || PRUNED.with(|p| p.get() & (1 << world.wish) != 0)
+}
+
+thread_local! {
+    /// Which manifests prune the service, one bit each; set once an exploration.
+    static PRUNED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Notes which manifests prune.
+pub(crate) fn note_pruned(given: &Given) {
+    let prunes = given.config.wishes.iter().zip(0..).filter(|(w, _)| w.kind == crate::config::Kind::Pruned);
+    PRUNED.with(|p| p.set(prunes.fold(0, |set, (_, at)| set | (1 << at))));
+}
+
+/// S3, S4, S8: who may be signalled.
+fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
+    let slot = world.slots[usize::from(at)];
+    let meant = match act {
+        Act::Stop { process, .. } => *process == crate::ledger::identity(at, slot),
+        Act::Kill { processes, .. } => processes.contains(&crate::ledger::identity(at, slot)),
+        _other => false,
+    };
+    if !slot.there() || !meant || retiring(world) {
+        return None;
+    }
+    if !crate::see::is_known(slot) {
+        return Some(format!("S4: `{act}` signals a process that is nobody's of ours"));
+    }
+    let routed = world.reaches(at) || world.disk.leads(world.flags) == Some(at);
+    let serving = matches!(slot.life, Life::Ready);
+    let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && world.reaches(o));
+    let pending = world.nginx.up && world.nginx.pending && world.disk.leads(world.flags) == Some(at);
+    match () {
+        () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),
+        () if serving && pending => Some(format!("S3: `{act}` while a reload that leads there is on its way")),
+        () if serving && !other => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
+        () if serving && slot.open && world.mem.cut.age < 2 && world.mem.cut.on => {
+            Some(format!("S3: `{act}` before it has drained"))
+        }
+        () => None,
+    }
+}
+
+/// S5, S6, S12: where and what may be started.
+fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> Option<String> {
+    let Act::Start { serves, .. } = &look.act else { return None };
+    let slot = before.slots[usize::from(at)];
+    let old = before.nginx.up && before.nginx.old != Text::Absent && before.nginx.old.leads(before.flags) == Some(at);
+    let coming = before.nginx.up && before.nginx.pending && before.disk.leads(before.flags) == Some(at);
+    let others =
+        (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
+    match () {
+        () if slot.there() => Some(format!("S6: `{}` beside a process that is there", look.act)),
+        () if slot.stranger => Some(format!("S5: `{}` on a port that is taken", look.act)),
+        () if others && (old || before.reaches(at)) => Some(format!("S5: `{}` where requests are still routed", look.act)),
+        () if others && coming && !serves => Some(format!("S5: `{}` where a reload is about to lead", look.act)),
+        () if after.tries > ATTEMPTS && others && !serves => Some(format!("S12: `{}` for the time after max_attempts", look.act)),
+        () => None,
+    }
+}
+
+/// S1: traffic is led only to a process of ours that answers, and may.
+fn leads(given: &Given, world: &World, to: u8, what: &str) -> Option<String> {
+    let slot = world.slots[usize::from(to)];
+    let rec = world.mem.recs[usize::from(to)];
+    let quarantined = rec.on && rec.rel < 8 && world.mem.quarantine & (1 << rec.rel) != 0;
+    let from = world.reached()[0].filter(|from| *from != to);
+    let better = from.is_some_and(|from| world.slots[usize::from(from)].life == Life::Ready);
+    match () {
+        () if !slot.alive() => Some(format!("{what} leads to {}, where nothing of ours runs", given.name(to))),
+        () if !crate::see::is_known(slot) => Some(format!("{what} leads to {}, which is not known", given.name(to))),
+        () if quarantined && better => Some(format!("{what} leads to a release in quarantine on {}", given.name(to))),
+        () => None,
+    }
+}
+
+/// S1 for the include: what it will lead to at the next reload of anybody must be able to serve, or be no worse than before.
+fn write(given: &Given, world: &World, live: u8) -> Option<String> {
+    let serves = world.nginx.up && world.serves();
+    let moves = world.reached()[0] != Some(live);
+    if serves && moves { leads(given, world, live, "S1: the include") } else { None }
+}
+
+/// S2: a reload is sent only for an include that parses and leads to something that can serve.
+fn reload(given: &Given, world: &World) -> Option<String> {
+    let to = world.disk.leads(world.flags);
+    match to {
+        None => Some("S2: a reload of an include that does not parse".to_owned()),
+        Some(to) if world.serves() && world.reached()[0] != Some(to) => leads(given, world, to, "S2: a reload"),
+        Some(_) => None,
+    }
+}

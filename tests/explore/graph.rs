@@ -1,0 +1,198 @@
+//! Every state that can be reached, breadth first, so that the first violation found is one of the nearest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::act::{Mind, forgotten};
+use crate::check::violated;
+use crate::config::{Begin, Given};
+use crate::intern::Interner;
+use crate::label::{Edge, Label};
+use crate::model::{FIRST, Life, Slot, Text, World};
+use crate::moves::{Out, Successor, environment};
+use crate::mutants::Mutant;
+use crate::pass::{Seen, slotd};
+
+/// Where an exploration is stopped, when nothing else does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) states: usize,
+    /// Stop at the first violation: a mutant is dead then.
+    pub(crate) first: bool,
+}
+
+/// Something that must not be.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) what: String,
+    /// The path to the state before, and the last move.
+    pub(crate) at: u32,
+    pub(crate) last: Option<(Label, World)>,
+}
+
+/// All that was found.
+pub(crate) struct Graph<'a> {
+    pub(crate) mind: Mind<'a>,
+    pub(crate) states: Interner<World>,
+    parents: Vec<u32>,
+    /// Fair successors: where those of a state begin, and all of them.
+    pub(crate) starts: Vec<u32>,
+    pub(crate) fair: Vec<u32>,
+    pub(crate) transitions: u64,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) met: Met,
+    pub(crate) took: Duration,
+}
+
+/// What was met at least once.
+#[derive(Default)]
+pub(crate) struct Met {
+    pub(crate) labels: BTreeMap<String, u64>,
+    pub(crate) steps: BTreeMap<&'static str, u64>,
+    pub(crate) holds: u64,
+    pub(crate) failures: BTreeSet<u8>,
+}
+
+/// The successors of a world.
+pub(crate) fn successors(mind: &mut Mind<'_>, world: &World, seen: &mut Vec<Seen>) -> Vec<Successor> {
+    let mut out = Out { from: world, to: Vec::new() };
+    slotd(mind, &mut out, seen);
+    environment(mind.given, &mut out);
+    out.to
+}
+
+/// The host before anything was explored, with the first manifest of the exploration accepted.
+pub(crate) fn beginning(given: &mut Given) -> World {
+    let empty = World { mem: crate::model::Mem { accepted: true, ..forgotten() }, ..World::default() };
+    let world = match given.config.begin {
+        Begin::Empty => empty,
+        Begin::Scripts => {
+            let mut world = World { disk: Text::Plain { slot: 0 }, ..empty };
+            world.nginx.up = true;
+            world.nginx.cur = world.disk;
+            world.slots[0] = Slot { life: Life::Ready, rel: FIRST, ..Slot::default() };
+            world
+        }
+        Begin::Serving => {
+            let mut world = settled(given, empty);
+            given.older = world.mem;
+            crate::moves::accept(&mut world, 1, crate::config::Kind::Wanted);
+            world
+        }
+    };
+    World { budget: given.config.budget, ..world }
+}
+
+/// Where the host comes to rest without faults.
+pub(crate) fn settled(given: &Given, from: World) -> World {
+    let mut mind = Mind::new(given, Mutant::default());
+    let mut world = from;
+    for _ in 0..500 {
+        let all = successors(&mut mind, &world, &mut Vec::new());
+        let Some((_, _, next)) = all.into_iter().find(|(edge, ..)| *edge == Edge::Fair) else { break };
+        world = next;
+    }
+    world
+}
+
+impl<'a> Graph<'a> {
+    /// Explores everything from a beginning.
+    pub(crate) fn explore(given: &'a Given, mutant: Mutant, beginning: World, bounds: Bounds) -> Self {
+        crate::check::note_pruned(given);
+        let mut graph = Self {
+            mind: Mind::new(given, mutant),
+            states: Interner::default(),
+            parents: vec![u32::MAX],
+            starts: vec![0],
+            fair: Vec::new(),
+            transitions: 0,
+            violations: Vec::new(),
+            met: Met::default(),
+            took: Duration::ZERO,
+        };
+        let began = Instant::now();
+        graph.states.put(beginning);
+        let mut at = 0;
+        while at < graph.states.items.len() && at < bounds.states {
+            graph.expand(u32::try_from(at).unwrap_or(u32::MAX));
+            at += 1;
+            if bounds.first && !graph.violations.is_empty() {
+                break;
+            }
+        }
+        graph.took = began.elapsed();
+        graph
+    }
+
+    fn expand(&mut self, at: u32) {
+        let world = self.states.items[at as usize];
+        let mut seen = Vec::new();
+        for (edge, label, mut next) in successors(&mut self.mind, &world, &mut seen) {
+            crate::request::follow(&mut next);
+            self.transitions += 1;
+            self.meet(label);
+            if let Some(what) = violated(&self.mind, &world, label, &next) {
+                self.violate(what, at, Some((label, next)));
+            }
+            let (to, new) = self.states.put(next);
+            if new {
+                self.parents.push(at);
+            }
+            if edge == Edge::Fair {
+                self.fair.push(to);
+            }
+        }
+        self.starts.push(u32::try_from(self.fair.len()).unwrap_or(u32::MAX));
+        self.looked(at, &seen);
+    }
+
+    fn looked(&mut self, at: u32, seen: &[Seen]) {
+        for Seen { decided, .. } in seen {
+            let decided = self.mind.decided(*decided);
+            self.met.holds |= decided.holds;
+            for (kind, _) in &decided.silent {
+                *self.met.steps.entry(kind).or_default() += 1;
+            }
+            if let Some(what) = decided.fault.clone() {
+                self.violate(what, at, None);
+            }
+        }
+    }
+
+    fn meet(&mut self, label: Label) {
+        *self.met.labels.entry(label.word()).or_default() += 1;
+        match label {
+            Label::Step { look } => {
+                *self.met.steps.entry(self.mind.looks[look as usize - 1].act.kind()).or_default() += 1;
+            }
+            Label::Failed { reason, .. } => {
+                self.met.failures.insert(reason);
+            }
+            _other => {}
+        }
+    }
+
+    /// Keeps the first of each kind.
+    pub(crate) fn violate(&mut self, what: String, at: u32, last: Option<(Label, World)>) {
+        let kind: String = what.chars().take_while(|c| *c != '(' && *c != '`').collect();
+        if !self.violations.iter().any(|v| v.what.starts_with(&kind)) {
+            self.violations.push(Violation { what, at, last });
+        }
+    }
+
+    /// The states from the beginning to one, itself included.
+    pub(crate) fn path(&self, to: u32) -> Vec<u32> {
+        let mut path = vec![to];
+        while let Some(&parent) = path.last().and_then(|at| self.parents.get(*at as usize)).filter(|p| **p != u32::MAX) {
+            path.push(parent);
+        }
+        path.reverse();
+        path
+    }
+
+    /// Fair successors of a state.
+    pub(crate) fn fair_from(&self, at: u32) -> &[u32] {
+        let (from, to) = (self.starts[at as usize], self.starts[at as usize + 1]);
+        &self.fair[from as usize..to as usize]
+    }
+}

@@ -1,0 +1,289 @@
+//! What happens around slotd: progress that can be counted on, what may happen at any time, and budgeted faults.
+
+use crate::act::forgotten;
+use crate::config::{Given, Kind};
+use crate::label::{Edge, Label};
+use crate::model::{BAD, DIES, HANGS, Life, Link, Mem, Rec, Slot, Text, World};
+
+/// One successor.
+pub(crate) type Successor = (Edge, Label, World);
+
+/// Collects successors.
+pub(crate) struct Out<'a> {
+    pub(crate) from: &'a World,
+    pub(crate) to: Vec<Successor>,
+}
+
+impl Out<'_> {
+    /// Adds one, if it changes anything.
+    pub(crate) fn add(&mut self, edge: Edge, label: Label, mut world: World) {
+        if edge == Edge::Fault {
+            let Some(budget) = world.budget.checked_sub(1) else { return };
+            world.budget = budget;
+        }
+        if world.look == 0 {
+            world = world.renumbered();
+        }
+        if world != *self.from {
+            self.to.push((edge, label, world));
+        }
+    }
+
+    fn change(&mut self, edge: Edge, label: Label, change: impl FnOnce(&mut World)) {
+        let mut world = *self.from;
+        change(&mut world);
+        self.add(edge, label, world);
+    }
+
+    fn slot(&mut self, edge: Edge, label: Label, at: u8, change: impl FnOnce(&mut Slot)) {
+        self.change(edge, label, |w| change(&mut w.slots[usize::from(at)]));
+    }
+}
+
+/// A process is gone.
+pub(crate) fn gone(slot: &mut Slot) {
+    *slot = Slot { stranger: slot.stranger, in_use: false, ..Slot::default() };
+}
+
+/// A process is another than before.
+fn becomes(slot: &mut Slot, life: Life) {
+    slot.life = life;
+}
+
+/// Everything around slotd.
+pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
+    // Within a pass only what its step can run into matters; time goes on before the look or behind the step.
+    let idle = out.from.look == 0;
+    for at in given.all() {
+        processes(out, at);
+        if idle {
+            timers(out, at);
+        }
+    }
+    nginx(out);
+    if idle {
+        memory(out);
+    }
+    free(given, out);
+    crate::request::request(given, out);
+    if out.from.budget > 0 {
+        for at in given.all() {
+            slot_faults(given, out, at);
+        }
+        proxy_faults(given, out);
+        store_faults(given, out);
+    }
+}
+
+/// How processes go on.
+fn processes(out: &mut Out<'_>, at: u8) {
+    let slot = out.from.slots[usize::from(at)];
+    match (slot.life, slot.rel) {
+        (Life::Boot, _) if slot.stranger => out.slot(Edge::Fair, Label::InUse(at), at, |s| {
+            gone(s);
+            s.in_use = true;
+        }),
+        (Life::Boot, BAD) => out.slot(Edge::Fair, Label::Ends(at), at, gone),
+        (Life::Boot, HANGS) => {}
+        (Life::Boot, _good) => ready(out, Edge::Fair, Label::Ready(at), at),
+        (Life::Ready, DIES) => out.slot(Edge::Free, Label::Ends(at), at, gone),
+        (Life::Ending | Life::Killed, _) => out.slot(Edge::Fair, Label::Ended(at), at, gone),
+        (Life::Sick | Life::Wrong, _) => {
+            ready(out, Edge::Free, Label::Recovers(at), at);
+        }
+        (Life::None | Life::Ready | Life::Hung, _) => {}
+    }
+    if slot.open && out.from.look == 0 && !out.from.reaches(at) {
+        out.slot(Edge::Fair, Label::Closes(at), at, |s| s.open = false);
+    }
+}
+
+/// A ready process has no deadline, so how old it is makes no other state.
+fn ready(out: &mut Out<'_>, edge: Edge, label: Label, at: u8) {
+    out.change(edge, label, |w| {
+        becomes(&mut w.slots[usize::from(at)], Life::Ready);
+        w.mem.recs[usize::from(at)].past = false;
+    });
+}
+
+/// How time goes on for a slot. Deadlines come early and late: any of these may be first.
+fn timers(out: &mut Out<'_>, at: u8) {
+    let (slot, rec) = (out.from.slots[usize::from(at)], out.from.mem.recs[usize::from(at)]);
+    let waits = matches!(slot.life, Life::Boot | Life::Sick | Life::Wrong);
+    if waits && rec.on && !rec.past {
+        out.change(Edge::Fair, Label::Deadline(at), |w| {
+            w.mem.recs[usize::from(at)].past = true;
+            let after = w.mem.cut.on && w.mem.cut.to == at && !rec.pre;
+            w.mem.cut.age = if after { 2 } else { w.mem.cut.age };
+        });
+    }
+    if slot.there() && rec.stopping == 1 {
+        out.change(Edge::Fair, Label::StopOver(at), |w| w.mem.recs[usize::from(at)].stopping = 2);
+    }
+}
+
+/// How time goes on for the rest of the ledger, and what slotd believes.
+fn memory(out: &mut Out<'_>) {
+    let mem = out.from.mem;
+    if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 {
+        out.change(Edge::Fair, Label::CutAges, |w| w.mem.cut.age += 1);
+    }
+    if mem.hup.on && mem.hup.this_boot && mem.hup.age < 2 {
+        out.change(Edge::Fair, Label::HupAges, |w| w.mem.hup.age += 1);
+    }
+    for (fails, rel) in mem.fails.iter().zip(0_u8..) {
+        let place = usize::from(rel);
+        if fails.hot {
+            out.change(Edge::Fair, Label::Cooled(rel), |w| w.mem.fails[place].hot = false);
+        } else if fails.start + fails.crash + fails.world > 0 {
+            out.change(Edge::Free, Label::Window(rel), |w| {
+                let old = (fails.start + fails.start_old).min(crate::config::ATTEMPTS);
+                w.mem.fails[place] = crate::model::Fails { start_old: old, ..Default::default() };
+            });
+        }
+    }
+}
+
+/// How nginx goes on.
+fn nginx(out: &mut Out<'_>) {
+    let World { nginx, disk, .. } = *out.from;
+    if nginx.up && nginx.old != Text::Absent {
+        out.change(Edge::Fair, Label::OldStop, |w| {
+            let old = w.nginx.old.leads(w.flags);
+            w.nginx.old = Text::Absent;
+            (w.nginx.old_noted, w.nginx.old_looked) = (false, false);
+            left(w, old);
+        });
+    } else if nginx.up && nginx.pending {
+        out.change(Edge::Fair, Label::Reloads, |w| {
+            w.nginx.pending = false;
+            if !w.nginx.broken && disk.loadable() {
+                (w.nginx.old, w.nginx.cur) = (w.nginx.cur, disk);
+                (w.nginx.old_noted, w.nginx.cur_noted) = (w.nginx.cur_noted, false);
+                (w.nginx.old_looked, w.nginx.cur_looked) = (w.nginx.cur_looked, false);
+            }
+        });
+    }
+    if !nginx.up && disk.loadable() && !nginx.broken {
+        out.change(Edge::Fair, Label::NginxUp, |w| {
+            w.nginx = crate::model::Nginx { up: true, cur: disk, ..Default::default() };
+        });
+    }
+}
+
+/// A slot that new requests no longer reach still has those of before.
+pub(crate) fn left(world: &mut World, slot: Option<u8>) {
+    let Some(at) = slot.filter(|at| !world.reaches(*at)) else { return };
+    let place = &mut world.slots[usize::from(at)];
+    place.open = place.life == Life::Ready;
+}
+
+/// What others may do at any time, to the good.
+fn free(given: &Given, out: &mut Out<'_>) {
+    for at in given.all() {
+        out.slot(Edge::Free, Label::Leaves(at), at, |s| s.stranger = false);
+    }
+    out.change(Edge::Free, Label::Mended, |w| w.nginx.broken = false);
+    out.change(Edge::Free, Label::JarBack, |w| w.jar = crate::model::Jar::Good);
+}
+
+/// Faults of one slot.
+fn slot_faults(given: &Given, out: &mut Out<'_>, at: u8) {
+    let slot = out.from.slots[usize::from(at)];
+    if slot.alive() {
+        out.slot(Edge::Fault, Label::Crash(at), at, gone);
+    }
+    if slot.life == Life::Ready {
+        out.slot(Edge::Fault, Label::Flap(at), at, |s| becomes(s, Life::Sick));
+        out.slot(Edge::Fault, Label::Wrong(at), at, |s| becomes(s, Life::Wrong));
+    }
+    if slot.life == Life::Ending {
+        out.slot(Edge::Fault, Label::Hang(at), at, |s| s.life = Life::Hung);
+    }
+    if !slot.stranger && matches!(slot.life, Life::None | Life::Boot) {
+        out.slot(Edge::Fault, Label::Taken(at), at, |s| s.stranger = true);
+    }
+    if !slot.stranger && slot.life == Life::None {
+        let rel = given.wish(0).rel;
+        let app = Slot { life: Life::Ready, rel, ..Slot::default() };
+        out.slot(Edge::Fault, Label::SameApp(at), at, |s| *s = app);
+    }
+}
+
+/// Faults of the proxy and its files.
+fn proxy_faults(given: &Given, out: &mut Out<'_>) {
+    let World { nginx, disk, flags, .. } = *out.from;
+    if nginx.up {
+        out.change(Edge::Fault, Label::NginxDies, |w| {
+            w.nginx = crate::model::Nginx { broken: nginx.broken, ..Default::default() };
+        });
+    }
+    out.change(Edge::Fault, Label::ReloadLost, |w| w.nginx.pending = false);
+    out.change(Edge::Fault, Label::Broken, |w| w.nginx.broken = true);
+    for at in given.all() {
+        if disk != (Text::Plain { slot: at }) {
+            out.change(Edge::Fault, Label::EditOther(at), |w| w.disk = Text::Plain { slot: at });
+        }
+    }
+    out.change(Edge::Fault, Label::EditGarbage, |w| w.disk = Text::Garbage);
+    out.change(Edge::Fault, Label::EditGone, |w| w.disk = Text::Absent);
+    for at in 1..given.config.slots {
+        let label = if flags & (1 << at) == 0 { Label::FlagTooMany(at) } else { Label::FlagGone(at) };
+        out.change(Edge::Fault, label, |w| {
+            let before = w.reached();
+            w.flags ^= 1 << at;
+            before.into_iter().for_each(|slot| left(w, slot));
+        });
+    }
+}
+
+/// Faults of the store, the ledger, the manifest and the machine.
+fn store_faults(given: &Given, out: &mut Out<'_>) {
+    let world = *out.from;
+    out.change(Edge::Fault, Label::JarTorn, |w| w.jar = crate::model::Jar::Torn);
+    out.change(Edge::Fault, Label::JarGone, |w| w.jar = crate::model::Jar::Gone);
+    for rel in (0..8).filter(|rel| world.stored & (1 << rel) != 0) {
+        out.change(Edge::Fault, Label::StoreTorn(rel), |w| w.stored &= !(1 << rel));
+    }
+    if world.look == 0 {
+        out.change(Edge::Fault, Label::LedgerLost, |w| remember(w, forgotten()));
+        out.change(Edge::Fault, Label::LedgerOlder, |w| {
+            let older = Mem { recs: given.older.recs.map(|r| Rec { process: false, ..r }), ..given.older };
+            remember(w, older);
+        });
+        for (wish, at) in given.config.wishes.iter().zip(0_u8..) {
+            if at != world.wish && world.mem.accepted {
+                out.change(Edge::Fault, Label::Manifest(at), |w| accept(w, at, wish.kind));
+            }
+        }
+        out.change(Edge::Fault, Label::Reboot, reboot);
+    }
+}
+
+/// A new manifest: what it asks for may be tried as often as any other.
+pub(crate) fn accept(world: &mut World, wish: u8, kind: Kind) {
+    (world.wish, world.tries) = (wish, 0);
+    world.jar = crate::model::Jar::Good;
+    if kind == Kind::Wanted {
+        world.mem.accepted = true;
+    }
+}
+
+/// Another ledger than before: no identity in it is of now.
+fn remember(world: &mut World, mem: Mem) {
+    world.mem = Mem { accepted: true, ..mem };
+    world.tries = 0;
+    world.slots.iter_mut().for_each(|s| s.link = Link::Stray);
+    (world.nginx.cur_noted, world.nginx.old_noted) = (false, false);
+}
+
+/// Nothing runs any more, and no identity of before means anything.
+fn reboot(world: &mut World) {
+    world.slots = [Slot::default(); crate::model::SLOTS];
+    world.nginx = crate::model::Nginx { broken: world.nginx.broken, ..Default::default() };
+    world.mem.recs.iter_mut().for_each(|r| r.this_boot = false);
+    (world.mem.cut.this_boot, world.mem.hup.this_boot) = (false, false);
+    world.mem.fails = Default::default();
+    world.mem.restart = crate::model::NONE;
+    world.tries = 0;
+}

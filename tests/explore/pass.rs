@@ -1,0 +1,264 @@
+//! slotd itself as moves: a look, a visible step with its precondition, and a kill at every point between.
+
+use slotd::model::id::SlotName;
+use slotd::model::route::RouteForm;
+use slotd::model::status::Reason;
+use slotd::plan::precondition::still_so;
+use slotd::plan::step::Act;
+
+use crate::act::{Fresh, Half, Look, Mind, write_down};
+use crate::config::Given;
+use crate::label::{Edge, Label};
+use crate::ledger::identity;
+use crate::model::{Jar, Life, Link, Slot, World};
+use crate::moves::{Out, left};
+use crate::see::{Asked, Variant, gaps, variants};
+
+/// The reason number of a failure that is nobody's decision.
+const NOBODY: u8 = u8::MAX;
+
+/// What a look decided, for whoever keeps the books.
+pub(crate) struct Seen {
+    pub(crate) decided: u32,
+    pub(crate) variant: Variant,
+}
+
+/// Every move of slotd.
+pub(crate) fn slotd(mind: &mut Mind<'_>, out: &mut Out<'_>, seen: &mut Vec<Seen>) {
+    if out.from.look == 0 {
+        for who in 0..mind.given.config.slotds {
+            looks(mind, out, who, seen);
+        }
+        verbs(mind, out);
+    } else {
+        let look = mind.looks[out.from.look as usize - 1].clone();
+        step(mind.given, out, &look);
+    }
+    killed(out);
+}
+
+/// A slotd that is started again has asked nobody yet.
+fn restarted(mut world: World) -> World {
+    (world.look, world.who) = (0, 0);
+    (world.nginx.cur_looked, world.nginx.old_looked) = (false, false);
+    world
+}
+
+fn killed(out: &mut Out<'_>) {
+    let world = restarted(*out.from);
+    out.add(Edge::Free, Label::Killed, world);
+}
+
+/// The first slotd looks again and again; the second one may.
+fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) {
+    let edge = if who == 0 { Edge::Fair } else { Edge::Free };
+    for asked in variants(out.from) {
+        one(mind, out, (who, edge), Variant { fresh: false, asked: *asked, gap: None }, seen);
+    }
+    one(mind, out, (who, Edge::Free), Variant { fresh: true, asked: Asked::New, gap: None }, seen);
+    if out.from.budget > 0 && who == 0 {
+        for gap in gaps(mind.given) {
+            one(mind, out, (who, Edge::Fault), Variant { fresh: false, asked: Asked::New, gap: Some(gap) }, seen);
+        }
+    }
+}
+
+/// One look: its silent steps, each of which slotd may be killed behind, and the visible one that it goes on to.
+fn one(mind: &mut Mind<'_>, out: &mut Out<'_>, (who, edge): (u8, Edge), variant: Variant, seen: &mut Vec<Seen>) {
+    let at = mind.decide(out.from, variant);
+    seen.push(Seen { decided: at, variant });
+    let decided = mind.decided(at);
+    let (look, silent) = (decided.look.unwrap_or(0), u8::try_from(decided.silent.len()).unwrap_or(u8::MAX));
+    let traces: Vec<_> = decided.silent.iter().map(|(_, trace)| *trace).collect();
+    let mut world = traces.last().map_or(*out.from, |trace| trace.on(*out.from));
+    if look > 0 {
+        (world.look, world.who) = (look, who);
+        let reloads = matches!(mind.looks[look as usize - 1].act, Act::Reload { .. });
+        world.nginx.cur_looked = reloads;
+        world.nginx.old_looked = reloads && world.nginx.old != crate::model::Text::Absent;
+    }
+    let label = match variant.gap {
+        None => Label::Look { who, fresh: variant.fresh, asked: variant.asked, look, silent },
+        Some(gap) => Label::Gap { who, gap, look, silent },
+    };
+    out.add(edge, label, world);
+    let died = traces.iter().take(traces.len().saturating_sub(usize::from(look == 0)));
+    for (trace, silent) in died.zip(1..) {
+        let killed = if edge == Edge::Fault { Edge::Fault } else { Edge::Free };
+        out.add(killed, Label::KilledSilent { silent }, restarted(trace.on(*out.from)));
+    }
+}
+
+/// What a person decides.
+fn verbs(mind: &mut Mind<'_>, out: &mut Out<'_>) {
+    if out.from.budget == 0 {
+        return;
+    }
+    let at = mind.decide(out.from, Variant::default());
+    for (word, trace) in mind.decided(at).verbs.clone() {
+        let mut world = trace.on(*out.from);
+        world.tries = if matches!(word, "retry" | "rollback" | "restart") { 0 } else { world.tries };
+        out.add(Edge::Fault, Label::Verb(word), world);
+    }
+}
+
+/// The visible step.
+fn step(given: &Given, out: &mut Out<'_>, look: &Look) {
+    let number = out.from.look;
+    let mut idle = *out.from;
+    (idle.look, idle.who) = (0, 0);
+    (idle.nginx.cur_looked, idle.nginx.old_looked) = (false, false);
+    if still_so(&look.facts, &Fresh { given, world: out.from }).is_err() {
+        out.add(Edge::Fair, Label::Refused { look: number }, idle);
+        return;
+    }
+    let mut begun = *out.from;
+    write_down(given, &mut begun, look, None, Half::Before);
+    (begun.look, begun.who) = (0, 0);
+    (begun.nginx.cur_looked, begun.nginx.old_looked) = (false, false);
+    out.add(Edge::Free, Label::KilledBefore { look: number }, restarted(begun));
+    let mut done = begun;
+    match effect(given, &mut done, look) {
+        Err(reason) => out.add(Edge::Fair, Label::Failed { look: number, reason }, done),
+        Ok(started) => finish(given, out, look, done, started),
+    }
+}
+
+/// The act is done: it is written down, or slotd is killed before that.
+fn finish(given: &Given, out: &mut Out<'_>, look: &Look, done: World, started: Option<u8>) {
+    let number = out.from.look;
+    out.add(Edge::Free, Label::KilledBehind { look: number }, restarted(linked(done, started)));
+    let mut noted = done;
+    let who = started.map(|at| identity(at, done.slots[usize::from(at)]));
+    write_down(given, &mut noted, look, who.as_ref(), Half::After);
+    if let Some(at) = started {
+        let mut stolen = noted;
+        stolen.slots[usize::from(at)].stranger = true;
+        out.add(Edge::Fault, Label::Stolen { look: number }, stolen);
+    }
+    out.add(Edge::Fair, Label::Step { look: number }, noted);
+}
+
+/// The cookie of what was started is in the ledger already.
+fn linked(mut world: World, started: Option<u8>) -> World {
+    if let Some(at) = started {
+        world.slots[usize::from(at)].link = Link::Cookie;
+    }
+    world
+}
+
+fn reason(reason: Reason) -> u8 {
+    Reason::ALL.iter().position(|r| *r == reason).and_then(|at| u8::try_from(at).ok()).unwrap_or(NOBODY)
+}
+
+/// What the act does to the host; gives the slot that was started, or why it failed.
+fn effect(given: &Given, world: &mut World, look: &Look) -> Result<Option<u8>, u8> {
+    let before = world.reached();
+    match &look.act {
+        Act::Install { release } => install(given, world, &release.digest)?,
+        Act::WriteInclude { form, live, .. } => write(given, world, *form, live)?,
+        Act::Reload { .. } => reload(world, look)?,
+        Act::TidyFlags { slots } => slots.iter().for_each(|slot| world.flags &= !(1 << given.slot(slot))),
+        Act::Start { slot, release, .. } => return start(given, world, given.slot(slot), release).map(Some),
+        Act::Cutover { from, to, .. } => cut(world, look, given.slot(from), given.slot(to))?,
+        Act::Stop { slot, process, .. } => signal(world, given.slot(slot), process, Life::Ending),
+        Act::Kill { slot, processes } => {
+            processes.iter().for_each(|process| signal(world, given.slot(slot), process, Life::Killed));
+        }
+        Act::Relabel { .. }
+        | Act::Adopt { .. }
+        | Act::RecordFailure { .. }
+        | Act::Forget { .. }
+        | Act::Quarantine { .. }
+        | Act::Settle { .. }
+        | Act::Prove { .. }
+        | Act::RecordHealth
+        | Act::Finish { .. }
+        | Act::Collect { .. }
+        | Act::Retire => {}
+    }
+    before.into_iter().for_each(|slot| left(world, slot));
+    Ok(None)
+}
+
+fn install(given: &Given, world: &mut World, digest: &slotd::model::id::Digest) -> Result<(), u8> {
+    let rel = (0..8).find(|rel| crate::config::digest(*rel) == *digest).unwrap_or(0);
+    let source = world.jar == Jar::Good && given.wish(world.wish).rel == rel;
+    match (world.stored & (1 << rel) != 0, source, world.jar) {
+        (true, _, _) => Ok(()),
+        (false, true, _) => {
+            world.stored |= 1 << rel;
+            Ok(())
+        }
+        (false, false, Jar::Gone) => Err(reason(Reason::ArtifactMissing)),
+        (false, false, Jar::Good | Jar::Torn) => Err(reason(Reason::ArtifactUnfit)),
+    }
+}
+
+/// The include and the flags that make it lead where it should; nginx tests it, if it runs.
+fn write(given: &Given, world: &mut World, form: RouteForm, live: &SlotName) -> Result<(), u8> {
+    if world.nginx.up && world.nginx.broken {
+        return Err(reason(Reason::ConfigBroken));
+    }
+    world.disk = crate::act::route(world);
+    if form == RouteForm::Flag {
+        let at = given.slot(live);
+        world.flags = if at == 0 { 0 } else { 1 << at };
+    }
+    Ok(())
+}
+
+/// nginx tests the whole configuration before it is told anything.
+fn reload(world: &mut World, look: &Look) -> Result<(), u8> {
+    match (look.nginx, world.nginx.up) {
+        (false, _) => Err(NOBODY),
+        (true, false) => Err(reason(Reason::ProxyUnverified)),
+        (true, true) if world.nginx.broken || !world.disk.loadable() => Err(reason(Reason::ConfigBroken)),
+        (true, true) => {
+            world.nginx.pending = true;
+            Ok(())
+        }
+    }
+}
+
+/// Only one process can be in a slot; a second one would fail to bind. A start beside a process is a violation all the same.
+fn start(given: &Given, world: &mut World, at: u8, release: &slotd::model::id::ReleaseId) -> Result<u8, u8> {
+    let rel = given.releases.iter().position(|r| r[0].id == *release).and_then(|rel| u8::try_from(rel).ok());
+    let known = rel.filter(|rel| world.mem.releases & (1 << rel) != 0 && world.stored & (1 << rel) != 0);
+    let Some(rel) = known else { return Err(NOBODY) };
+    let place = &mut world.slots[usize::from(at)];
+    *place = Slot { life: Life::Boot, rel, ours: true, stranger: place.stranger, ..Slot::default() };
+    if rel == given.wish(world.wish).rel {
+        world.tries = world.tries.saturating_add(1).min(crate::config::ATTEMPTS + 1);
+    }
+    Ok(at)
+}
+
+/// One system call on the flags, then nginx is asked; what it does not confirm goes back.
+fn cut(world: &mut World, look: &Look, from: u8, to: u8) -> Result<(), u8> {
+    let flag = |slot: u8| if slot == 0 { 0 } else { 1_u8 << slot };
+    let before = world.flags;
+    if from != 0 && before & flag(from) == 0 {
+        return Err(reason(Reason::RouteFailed));
+    }
+    world.flags = (before & !flag(from)) | flag(to);
+    if !look.nginx || (world.nginx.up && proven(world, to)) {
+        return Ok(());
+    }
+    world.flags = before;
+    Err(reason(Reason::RouteUnproven))
+}
+
+/// Every generation of workers that accepts is asked until it confirms.
+fn proven(world: &World, to: u8) -> bool {
+    world.nginx.cur.generation().is_some() && world.nginx.cur.leads(world.flags) == Some(to)
+}
+
+/// Only the process that was meant is signalled.
+fn signal(world: &mut World, at: u8, process: &slotd::model::id::Identity, life: Life) {
+    let Some(place) = world.slots.get_mut(usize::from(at)) else { return };
+    if place.there() && identity(at, *place) == *process {
+        let deaf = place.life == Life::Hung && life == Life::Ending;
+        place.life = if deaf { Life::Hung } else { life };
+    }
+}
