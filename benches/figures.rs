@@ -1,6 +1,7 @@
 //! The figures of the README, measured on this machine against a real nginx and the real sample application.
 //!
 //! `cargo bench --bench figures -- start deployments reload failover`; without a name: all of them. An idle machine, please.
+#![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 

@@ -16,6 +16,7 @@
 //! | `STUB_EXIT_AFTER_MS=n` | exits with 1, n ms after the start |
 //! | `STUB_HANG_ON_TERM=1` | closes the listener on TERM and lives on |
 //! | `STUB_FORK_CHILD_HOLDING_LISTENER=1` | a child of it holds the listening socket and outlives it |
+#![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::print_stdout, reason = "an application's log goes to standard output")]
 
 use std::io::{BufRead, BufReader, Read, Write, pipe};

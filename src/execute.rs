@@ -1,6 +1,7 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::host::Host;
@@ -11,7 +12,7 @@ use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOr
 use crate::host::proxy::ProxyError;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
 use crate::model::id::{Identity, Port, SlotName};
-use crate::model::ledger::{Ledger, ResolvedJar};
+use crate::model::ledger::{Deployment, Ledger, ResolvedJar};
 use crate::model::observed::{Answer, Observation, ObservedService, Occupant};
 use crate::model::release::{Release, bind_address};
 use crate::model::route::{Include, RouteText};
@@ -136,10 +137,7 @@ pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<
 fn prepare<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Prepared {
     let nginx = scene.seen.route.nginx.known();
     let workers = nginx.map_or(&[][..], |n| &n.workers);
-    let log = match act {
-        Act::Start { slot, .. } => host.next_log(&scene.spec.name, slot),
-        _other => std::path::PathBuf::new(),
-    };
+    let log = if let Act::Start { slot, .. } = act { host.next_log(&scene.spec.name, slot) } else { PathBuf::new() };
     let on_disk = match scene.seen.route.include.known() {
         Some(Include::Ours(text)) => text.generation,
         Some(Include::Plain(_) | Include::Elsewhere { .. } | Include::Edited { .. }) | None => 0,
@@ -323,7 +321,7 @@ async fn cut_over<H: Host>(host: &H, scene: &Scene<'_>, from: &SlotName, to: &Sl
     let Some(Include::Ours(text)) = scene.seen.route.include.known() else {
         return Err(moved("an include of ours", "it is not"));
     };
-    let flag = |slot: &SlotName| text.targets.first().filter(|t| t.slot == *slot).is_none().then(|| slot.clone());
+    let flag = |slot: &SlotName| text.targets.first().is_none_or(|t| t.slot != *slot).then(|| slot.clone());
     let (leaving, entering) = (flag(from), flag(to));
     host.cut(&scene.spec.proxy, leaving.as_ref(), entering.as_ref())?;
     if scene.seen.route.nginx.known().is_none() {
@@ -385,28 +383,43 @@ fn write_history<H: Host>(
     with: &Prepared,
 ) -> Result<(), LedgerError> {
     let ended = before.deployment.as_ref().filter(|d| after.deployment.as_ref().is_none_or(|now| now.release != d.release));
-    let (outcome, why) = match act {
-        Act::Finish { .. } => (Outcome::Deployed, None),
-        Act::Quarantine { cause, .. } if ended.is_some() => (Outcome::Quarantined, Some(cause.clone())),
-        Act::Quarantine { release, cause } => {
-            let version = before.releases.get(release).map_or_else(|| release.to_string(), |r| r.version.clone());
-            let line = plain(&version, release.as_str(), "", Outcome::Reverted, cause.clone(), with);
-            return host.append(&scene.spec.name, &line);
-        }
-        Act::Stop { slot, cut, .. } if *cut > 0 => {
-            let record = before.slots.get(slot);
-            let version = record.map_or("unknown", |r| r.version.as_str());
-            let why = format!("the drain deadline cut {cut} open connections");
-            return host.append(&scene.spec.name, &plain(version, "", slot.as_str(), Outcome::NotClean, why, with));
-        }
-        _other => (Outcome::Superseded, None),
-    };
+    if let Some(line) = afterwards(act, before, ended.is_some(), with) {
+        return host.append(&scene.spec.name, &line);
+    }
     let Some(ended) = ended else { return Ok(()) };
+    let (outcome, why) = if let Act::Quarantine { cause, .. } = act {
+        (Outcome::Quarantined, Some(cause.clone()))
+    } else {
+        (if matches!(act, Act::Finish { .. }) { Outcome::Deployed } else { Outcome::Superseded }, None)
+    };
+    host.append(&scene.spec.name, &finished(ended, outcome, why, with))
+}
+
+/// A line about a deployment that has its own line already: it went back later, or its predecessor was not stopped cleanly.
+fn afterwards(act: &Act, before: &Ledger, ends_a_deployment: bool, with: &Prepared) -> Option<HistoryLine> {
+    if let Act::Quarantine { release, cause } = act
+        && !ends_a_deployment
+    {
+        let version = before.releases.get(release).map_or_else(|| release.to_string(), |r| r.version.clone());
+        return Some(plain(&version, release.as_str(), "", Outcome::Reverted, cause.clone(), with));
+    }
+    if let Act::Stop { slot, cut, .. } = act
+        && *cut > 0
+    {
+        let version = before.slots.get(slot).map_or("unknown", |r| r.version.as_str());
+        let why = format!("the drain deadline cut {cut} open connections");
+        return Some(plain(version, "", slot.as_str(), Outcome::NotClean, why, with));
+    }
+    None
+}
+
+/// The line of a deployment, with the time of each phase.
+fn finished(ended: &Deployment, outcome: Outcome, why: Option<String>, with: &Prepared) -> HistoryLine {
     let phases = ended.phases.windows(2).map(|pair| {
         let (name, at) = &pair[1];
         (name.clone(), u64::try_from(at.since(pair[0].1).as_millis()).unwrap_or(u64::MAX))
     });
-    let line = HistoryLine {
+    HistoryLine {
         began: ended.began,
         ended: with.now.wall,
         version: ended.version.clone(),
@@ -415,8 +428,7 @@ fn write_history<H: Host>(
         outcome,
         phases: phases.collect(),
         why,
-    };
-    host.append(&scene.spec.name, &line)
+    }
 }
 
 fn plain(version: &str, release: &str, slot: &str, outcome: Outcome, why: String, with: &Prepared) -> HistoryLine {

@@ -198,7 +198,7 @@ fn outcome(plan: Plan, stepped: Vec<ServiceName>, failures: Vec<(ServiceName, St
     let after_failure = (!failures.is_empty()).then_some(AFTER_FAILURE);
     let again = plan.services.iter().filter_map(|s| s.again).chain(at_once).chain(after_failure).min();
     let wakes = plan.services.iter().flat_map(|s| s.wakes.clone()).collect();
-    Outcome { again, wakes, plan, stepped, failures, took }
+    Outcome { plan, stepped, failures, again, wakes, took }
 }
 
 /// What a pass did about one service.
@@ -221,10 +221,9 @@ impl Proxy {
     }
 
     fn done(&mut self, act: &Act) {
-        match act {
-            Act::WriteInclude { .. } => self.written = true,
-            Act::Reload { .. } => self.reloaded = Reloaded::Already,
-            _other => {}
+        self.written |= matches!(act, Act::WriteInclude { .. });
+        if matches!(act, Act::Reload { .. }) {
+            self.reloaded = Reloaded::Already;
         }
     }
 }

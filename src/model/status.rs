@@ -81,7 +81,7 @@ reasons! {
     LowMemory = "low_memory", World, "there is not enough memory for a second process";
     ArtifactMissing = "artifact_missing", World, "the jar is not there";
     ArtifactUnfit = "artifact_unfit", World, "the jar is not whole, still grows, or is not what sha256 says";
-    LaunchUnfit = "launch_unfit", World, "java, the user or the env_file of the manifest cannot be used";
+    LaunchUnfit = "launch_unfit", World, "java, the user or the env file of the manifest cannot be used";
     ProcessUnknown = "process_unknown", World, "what runs in a slot cannot be read";
     NotStopped = "not_stopped", World, "a process outlived KILL";
     LastSlot = "last_slot", World, "the slot is the only one that answers";

@@ -129,7 +129,7 @@ impl Look<'_> {
         let foreign = fact.known().is_some_and(|f| !f.own && !f.occupants.is_empty());
         if foreign && !own.is_empty() {
             table.search(host);
-            family = self.family(&own, table);
+            family = Self::family(&own, table);
             fact = host.port(&self.question(own.iter().chain(&family).cloned().collect()));
         }
         let release = found.known().and_then(|f| self.named_release(f, table));
@@ -139,7 +139,7 @@ impl Look<'_> {
         (process, fact.map(|f: PortFact| f.occupants))
     }
 
-    fn family(&self, own: &[Identity], table: &Table) -> Vec<Identity> {
+    fn family(own: &[Identity], table: &Table) -> Vec<Identity> {
         let cookie = own.first().and_then(|i| i.cookie.as_ref());
         let related = |b: &&Bearer| cookie.is_some() && b.found.identity.cookie.as_ref() == cookie;
         table.known().iter().filter(related).map(|b| b.found.identity.clone()).filter(|i| !own.contains(i)).collect()

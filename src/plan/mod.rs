@@ -90,6 +90,7 @@ pub struct ServicePlan {
 /// What a pass does about a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one a service and pass; a box would only be in the reader's way")]
 pub enum Next {
     /// This step.
     Step(Step),
@@ -117,7 +118,7 @@ const BAKE_LOOK: Duration = Duration::from_secs(1);
 /// The decision; see the laws above.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) -> Plan {
     let asked = Asked { desired, observed, orphans };
-    let services = observed.services.iter().filter_map(|(name, seen)| asked.one(name, seen, WALK)).collect();
+    let services: Vec<_> = observed.services.iter().filter_map(|(name, seen)| asked.one(name, seen, WALK)).collect();
     Plan { id: identify(desired, &services), services }
 }
 
@@ -221,7 +222,7 @@ fn walk(case: &Case<'_>, far: usize) -> Vec<Step> {
 }
 
 /// Hash of what was decided on: the manifest, and of the host what the plans say of it. No ages, no counters.
-fn identify(desired: &DesiredState, services: &Vec<ServicePlan>) -> String {
+fn identify(desired: &DesiredState, services: &[ServicePlan]) -> String {
     let facts: Vec<_> = services
         .iter()
         .map(|s| {

@@ -130,7 +130,9 @@ pub(super) fn waited(seen: &mut ObservedService, hold: &Hold, spec: &ServiceSpec
         }
         Reason::Stopping => {
             let told: Vec<_> = seen.ledger.slots.iter().filter(|(_, r)| r.stopping.is_some()).map(|(n, _)| n.clone()).collect();
-            told.iter().for_each(|slot| vacate(seen, slot));
+            for slot in &told {
+                vacate(seen, slot);
+            }
         }
         Reason::Draining => {
             now.at = now.at.plus(policy.drain.max(Duration::from_millis(1)));

@@ -192,7 +192,9 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             ledger.cutover.iter_mut().for_each(|c| c.settled = true);
             // Crashes go on counting: a release that dies every minute settles in between.
             ledger.failures.retain(|f| Some(&f.release) != release.as_ref() || f.kind == FailureKind::Crash);
-            release.iter().for_each(|r| good(ledger, r));
+            if let Some(release) = release {
+                good(ledger, release);
+            }
         }
         Act::Finish { release } => {
             good(ledger, release);

@@ -14,15 +14,14 @@ use crate::plan::view::{Rollback, RollbackKind, RouteView, Running, SlotState, S
 /// How the service stands.
 pub(super) fn status(case: &Case<'_>, holds: &[Hold], pending: usize) -> Status {
     let answers = case.live().is_some_and(|live| case.answers(live) || (case.is_fit(live) && case.process(live).is_none()));
-    let kind = holds.iter().map(Hold::kind).max();
-    match (case.standing, kind) {
-        (Standing::Orphan | Standing::Pruned, _) => Status::Orphaned,
-        (Standing::Wanted, Some(HoldKind::Person | HoldKind::World)) if answers || case.ledger().person.down => Status::Held,
-        (Standing::Wanted, Some(HoldKind::Person | HoldKind::World)) => Status::Degraded,
-        (Standing::Wanted, Some(HoldKind::Progress)) => Status::Progressing,
-        (Standing::Wanted, None) if pending > 0 => Status::Progressing,
-        (Standing::Wanted, None) if answers => Status::Converged,
-        (Standing::Wanted, None) => Status::Degraded,
+    if case.standing != Standing::Wanted {
+        return Status::Orphaned;
+    }
+    match holds.iter().map(Hold::kind).max().or((pending > 0).then_some(HoldKind::Progress)) {
+        Some(HoldKind::Progress) => Status::Progressing,
+        Some(HoldKind::Person | HoldKind::World) if answers || case.ledger().person.down => Status::Held,
+        None if answers => Status::Converged,
+        Some(HoldKind::Person | HoldKind::World) | None => Status::Degraded,
     }
 }
 
