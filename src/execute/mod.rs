@@ -1,18 +1,20 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
+mod history;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::host::artifacts::ArtifactError;
-use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
+use crate::host::ledgers::LedgerError;
 use crate::host::probes::Question;
 use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOrder};
 use crate::host::proxy::ProxyError;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
 use crate::model::id::{Identity, Port, SlotName};
-use crate::model::ledger::{Deployment, Ledger, ResolvedJar};
+use crate::model::ledger::{Ledger, ResolvedJar};
 use crate::model::observed::{Answer, Observation, ObservedService, Occupant};
 use crate::model::release::{Release, bind_address};
 use crate::model::route::{Include, RouteText};
@@ -130,7 +132,7 @@ pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<
     } else if ledger != before {
         host.commit(&scene.spec.name, &ledger)?;
     }
-    write_history(host, scene, act, &before, &ledger, &done)?;
+    history::write(host, scene, act, &before, &ledger, &done)?;
     Ok(ledger)
 }
 
@@ -370,76 +372,5 @@ fn gone_is_fine(result: Result<(), ProcessError>) -> Result<(), ProcessError> {
     match result {
         Err(ProcessError::Gone { .. }) => Ok(()),
         other => other,
-    }
-}
-
-/// A line for what came to its end by this step.
-fn write_history<H: Host>(
-    host: &H,
-    scene: &Scene<'_>,
-    act: &Act,
-    before: &Ledger,
-    after: &Ledger,
-    with: &Prepared,
-) -> Result<(), LedgerError> {
-    let ended = before.deployment.as_ref().filter(|d| after.deployment.as_ref().is_none_or(|now| now.release != d.release));
-    if let Some(line) = afterwards(act, before, ended.is_some(), with) {
-        return host.append(&scene.spec.name, &line);
-    }
-    let Some(ended) = ended else { return Ok(()) };
-    let (outcome, why) = if let Act::Quarantine { cause, .. } = act {
-        (Outcome::Quarantined, Some(cause.clone()))
-    } else {
-        (if matches!(act, Act::Finish { .. }) { Outcome::Deployed } else { Outcome::Superseded }, None)
-    };
-    host.append(&scene.spec.name, &finished(ended, outcome, why, with))
-}
-
-/// A line about a deployment that has its own line already: it went back later, or its predecessor was not stopped cleanly.
-fn afterwards(act: &Act, before: &Ledger, ends_a_deployment: bool, with: &Prepared) -> Option<HistoryLine> {
-    if let Act::Quarantine { release, cause } = act
-        && !ends_a_deployment
-    {
-        let version = before.releases.get(release).map_or_else(|| release.to_string(), |r| r.version.clone());
-        return Some(plain(&version, release.as_str(), "", Outcome::Reverted, cause.clone(), with));
-    }
-    if let Act::Stop { slot, cut, .. } = act
-        && *cut > 0
-    {
-        let version = before.slots.get(slot).map_or("unknown", |r| r.version.as_str());
-        let why = format!("the drain deadline cut {cut} open connections");
-        return Some(plain(version, "", slot.as_str(), Outcome::NotClean, why, with));
-    }
-    None
-}
-
-/// The line of a deployment, with the time of each phase.
-fn finished(ended: &Deployment, outcome: Outcome, why: Option<String>, with: &Prepared) -> HistoryLine {
-    let phases = ended.phases.windows(2).map(|pair| {
-        let (name, at) = &pair[1];
-        (name.clone(), u64::try_from(at.since(pair[0].1).as_millis()).unwrap_or(u64::MAX))
-    });
-    HistoryLine {
-        began: ended.began,
-        ended: with.now.wall,
-        version: ended.version.clone(),
-        release: ended.release.to_string(),
-        slot: ended.slot.as_ref().map_or_else(String::new, ToString::to_string),
-        outcome,
-        phases: phases.collect(),
-        why,
-    }
-}
-
-fn plain(version: &str, release: &str, slot: &str, outcome: Outcome, why: String, with: &Prepared) -> HistoryLine {
-    HistoryLine {
-        began: with.now.wall,
-        ended: with.now.wall,
-        version: version.to_owned(),
-        release: release.to_owned(),
-        slot: slot.to_owned(),
-        outcome,
-        phases: Vec::new(),
-        why: Some(why),
     }
 }
