@@ -113,7 +113,9 @@ fn under_way(case: &Case<'_>) -> Hold {
 
 /// The include must not go on saying what nginx does not do: the next `nginx -s reload` by anybody would make it true.
 fn put_back(case: &Case<'_>, elapsed: Duration) -> Ruling {
-    let Some(from) = case.ledger().leaving.as_ref().filter(|from| case.on_disk() != Some(from)) else {
+    // Only where nginx still goes, and only if that answers: after a flag has moved the traffic there is nothing to go back to.
+    let back = |from: &&SlotName| case.on_disk() != Some(*from) && case.live() == Some(*from) && case.answers(from);
+    let Some(from) = case.ledger().leaving.as_ref().filter(back) else {
         let again = RELOAD_AGAIN.saturating_sub(elapsed);
         return if again.is_zero() { Ruling::clear() } else { Ruling::block(not_applied(case, again)) };
     };

@@ -131,7 +131,7 @@ impl<'a> Mind<'a> {
             let Next::Step(step) = planned.next.clone() else { return decided };
             let Some(service) = seen.services.get(&given.service) else { return decided };
             if step.act.is_visible() {
-                let facts = self.mutant.trust(rests_on(&step.act, service));
+                let facts = self.mutant.trust(rests_on(&step.act, service, planned.view.live.as_ref()));
                 decided.look = Some(self.look(look(service, &planned, step.act, facts)));
                 return decided;
             }

@@ -92,11 +92,16 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
         () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),
         () if serving && pending => Some(format!("S3: `{act}` while a reload that leads there is on its way")),
         () if serving && !other => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
-        () if serving && slot.open && world.mem.cut.age < 2 && world.mem.cut.on => {
+        () if serving && slot.open && by_us(world, at) && world.mem.cut.age < 2 => {
             Some(format!("S3: `{act}` before it has drained"))
         }
         () => None,
     }
+}
+
+/// Whether the last cutover, which was ours, led away from a slot to the one that is reached.
+fn by_us(world: &World, at: u8) -> bool {
+    world.mem.cut.on && world.mem.cut.this_boot && world.mem.cut.from == at && world.reaches(world.mem.cut.to)
 }
 
 /// S5, S6, S12: where and what may be started.

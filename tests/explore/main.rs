@@ -21,7 +21,7 @@ use slotd::model::desired as d;
 #[test]
 fn speed() {
     use config::*;
-    let config = Config { name: "x".into(), slots: 2, cutover: d::CutoverMode::Flag, standby: d::Standby::Stopped, standby_for: false, promote: d::Promote::Auto, on_crash: d::OnCrash::Standby, port_conflict: d::PortConflict::SameApp, proxied: true, begin: Begin::Serving, wishes: vec![wish(0), wish(1)], slotds: 1, request: false, budget: 1 };
+    let config = Config { name: "x".into(), slots: 2, cutover: d::CutoverMode::Flag, standby: d::Standby::Stopped, standby_for: false, promote: d::Promote::Auto, on_crash: d::OnCrash::Standby, port_conflict: d::PortConflict::SameApp, proxied: true, begin: Begin::Serving, wishes: vec![wish(0), wish(1)], slotds: 1, request: false, window: std::env::var("WIN").is_ok(), budget: 1 };
     let mut given = config.given();
     let begin = graph::beginning(&mut given);
     let t = |name: &str, f: &mut dyn FnMut()| { let b = std::time::Instant::now(); for _ in 0..2000 { f(); } println!("{name} {:?}", b.elapsed() / 2000); };
@@ -56,7 +56,7 @@ fn first() {
         begin: match std::env::var("I").as_deref() { Ok("E") => Begin::Empty, Ok("S") => Begin::Scripts, _ => Begin::Serving },
         wishes: vec![wish(FIRST), wish(std::env::var("W").ok().and_then(|b| b.parse().ok()).unwrap_or(SECOND))],
         slotds: 1,
-        request: false,
+        request: false, window: std::env::var("WIN").is_ok(),
         budget,
     };
     let mut given = config.given();

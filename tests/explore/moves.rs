@@ -22,7 +22,7 @@ impl Out<'_> {
             world.budget = budget;
         }
         if world.look == 0 {
-            world = world.renumbered();
+            world = world.renumbered().rested();
         }
         if world != *self.from {
             self.to.push((edge, label, world));
@@ -62,7 +62,7 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
     }
     nginx(out);
     if idle {
-        memory(out);
+        memory(given, out);
     }
     free(given, out);
     crate::request::request(given, out);
@@ -123,7 +123,7 @@ fn timers(out: &mut Out<'_>, at: u8) {
 }
 
 /// How time goes on for the rest of the ledger, and what slotd believes.
-fn memory(out: &mut Out<'_>) {
+fn memory(given: &Given, out: &mut Out<'_>) {
     let mem = out.from.mem;
     if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 {
         out.change(Edge::Fair, Label::CutAges, |w| w.mem.cut.age += 1);
@@ -135,7 +135,7 @@ fn memory(out: &mut Out<'_>) {
         let place = usize::from(rel);
         if fails.hot {
             out.change(Edge::Fair, Label::Cooled(rel), |w| w.mem.fails[place].hot = false);
-        } else if fails.start + fails.crash + fails.world > 0 {
+        } else if given.config.window && fails.start + fails.crash + fails.world > 0 {
             out.change(Edge::Free, Label::Window(rel), |w| {
                 let old = (fails.start + fails.start_old).min(crate::config::ATTEMPTS);
                 w.mem.fails[place] = crate::model::Fails { start_old: old, ..Default::default() };
