@@ -222,6 +222,12 @@ impl<'a> Case<'a> {
         nginx.workers.iter().filter(|w| w.accepting && reload.workers.contains(&(w.pid, w.start))).count()
     }
 
+    /// Whether workers of before the last reload accept beside newer ones: it has been applied, and they will stop by themselves.
+    pub(super) fn hands_over(&self) -> bool {
+        let accepting = self.nginx().map_or(0, |n| n.workers.iter().filter(|w| w.accepting).count());
+        (1..accepting).contains(&self.old_workers())
+    }
+
     /// Other slots that could take the traffic at once, the best first: the slot that served before, then the manifest's order.
     pub(super) fn alternatives(&self, not: &SlotName) -> Vec<&'a SlotName> {
         let before = self.ledger().cutover.as_ref().and_then(|c| c.from.as_ref());

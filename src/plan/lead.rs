@@ -96,7 +96,7 @@ pub(super) fn reloading(case: &Case<'_>) -> Ruling {
     if !current || reload.failed || case.nginx().is_none() || (loaded && case.old_workers() == 0) {
         return Ruling::clear();
     }
-    if loaded || elapsed < RELOAD_DEADLINE {
+    if loaded || elapsed < RELOAD_DEADLINE || case.hands_over() {
         return Ruling::block(under_way(case));
     }
     put_back(case, elapsed)
@@ -204,7 +204,9 @@ fn unfit(case: &Case<'_>) -> Hold {
 /// nginx runs and the include is right: it must be loaded, and lead to the goal.
 fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
     if !is_loaded(case, text) {
-        return reload(case, text);
+        // What was seen loaded once and cannot be asked now is unknown, not gone: a reload would tell no more.
+        let silent = case.loaded().is_none() && case.ledger().proven >= text.generation;
+        return if silent { Ruling::block(unproven(case)) } else { reload(case, text) };
     }
     match case.loaded() {
         Some(loaded) if loaded == goal => Ruling::clear(),

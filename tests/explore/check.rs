@@ -86,7 +86,8 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     }
     let routed = world.reaches(at) || world.disk.leads(world.flags) == Some(at);
     let serving = matches!(slot.life, Life::Ready);
-    let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && world.reaches(o));
+    let led = |o: u8| world.reaches(o) || (!world.nginx.up && world.disk.leads(world.flags) == Some(o));
+    let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && led(o));
     let pending = world.nginx.up && world.nginx.pending && world.disk.leads(world.flags) == Some(at);
     match () {
         () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),

@@ -87,7 +87,7 @@ fn first() {
         println!("{}", story::story(&mut graph, v));
     }
     let mut kinds = std::collections::BTreeMap::new();
-    for at in 0..graph.states.items.len() as u32 {
+    for at in 0..(graph.starts.len() - 1) as u32 {
         if graph.fair_from(at).is_empty() {
             let w = graph.states.items[at as usize];
             let i = graph.mind.decide(&w, Default::default());
