@@ -92,12 +92,18 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     match () {
         () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),
         () if serving && pending => Some(format!("S3: `{act}` while a reload that leads there is on its way")),
-        () if serving && !other => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
+        () if serving && !other && !failed(world, at) => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
         () if serving && slot.open && by_us(world, at) && world.mem.cut.age < 2 => {
             Some(format!("S3: `{act}` before it has drained"))
         }
         () => None,
     }
+}
+
+/// A candidate that has failed has served nobody, and will not.
+fn failed(world: &World, at: u8) -> bool {
+    let rec = world.mem.recs[usize::from(at)];
+    rec.condemned && !rec.served
 }
 
 /// Whether the last cutover, which was ours, led away from a slot to the one that is reached.

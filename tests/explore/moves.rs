@@ -128,7 +128,9 @@ fn memory(given: &Given, out: &mut Out<'_>) {
     if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 {
         out.change(Edge::Fair, Label::CutAges, |w| w.mem.cut.age += 1);
     }
-    if mem.hup.on && mem.hup.this_boot && mem.hup.age < 2 {
+    // nginx acts on a signal within seconds: half a minute later it has, or never will.
+    let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
+    if mem.hup.on && mem.hup.this_boot && (mem.hup.age < 1 || mem.hup.age < 2 && acted) {
         out.change(Edge::Fair, Label::HupAges, |w| w.mem.hup.age += 1);
     }
     for (fails, rel) in mem.fails.iter().zip(0_u8..) {

@@ -22,7 +22,8 @@ pub(crate) fn story(graph: &mut Graph<'_>, violation: &Violation) -> String {
 pub(crate) fn moves(mind: &mut Mind<'_>, path: &[World]) -> Vec<(Label, World)> {
     let mut found = Vec::new();
     for pair in path.windows(2) {
-        let all = successors(mind, &pair[0], &mut Vec::new());
+        let mut all = successors(mind, &pair[0], &mut Vec::new());
+        all.sort_by_key(|(edge, ..)| *edge != crate::label::Edge::Fair);
         let fits = |next: &World| {
             let mut next = *next;
             crate::request::follow(&mut next);
