@@ -68,7 +68,6 @@ fn first() {
     println!("size {}", std::mem::size_of::<World>());
     let c = liveness::components(&graph);
     println!("longest {} cyclic {} states on cycles {}", c.longest, c.cyclic.len(), c.cyclic.iter().map(Vec::len).sum::<usize>());
-    println!("{:?} {:?}", graph.met.labels, graph.met.steps);
     let mut vs = graph.violations.clone();
     let mut c = c;
     let all = std::mem::take(&mut c.cyclic);

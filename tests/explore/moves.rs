@@ -110,8 +110,10 @@ fn ready(out: &mut Out<'_>, edge: Edge, label: Label, at: u8) {
 fn timers(out: &mut Out<'_>, at: u8) {
     let (slot, rec) = (out.from.slots[usize::from(at)], out.from.mem.recs[usize::from(at)]);
     let waits = matches!(slot.life, Life::Boot | Life::Sick | Life::Wrong);
+    // What is on its way up may be too slow, but need not be; what hangs or answers badly will be.
+    let early = slot.life == Life::Boot && slot.rel != HANGS;
     if waits && rec.on && !rec.past {
-        out.change(Edge::Fair, Label::Deadline(at), |w| {
+        out.change(if early { Edge::Free } else { Edge::Fair }, Label::Deadline(at), |w| {
             w.mem.recs[usize::from(at)].past = true;
             let after = w.mem.cut.on && w.mem.cut.to == at && !rec.pre;
             w.mem.cut.age = if after { 2 } else { w.mem.cut.age };
