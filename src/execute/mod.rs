@@ -115,7 +115,7 @@ pub enum Reloaded {
 #[tracing::instrument(name = "step", skip_all, fields(service = %scene.spec.name, kind = act.kind()))]
 pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<Ledger, ExecuteError> {
     let with = prepare(host, scene, act);
-    let facts = rests_on(act, scene.seen);
+    let facts = rests_on(act, scene.seen, scene.live.as_ref());
     let answers = ask_again(host, scene, &facts).await;
     still_so(&facts, &Again { host, spec: scene.spec, answers })?;
     let mut ledger = scene.seen.ledger.clone();

@@ -219,7 +219,16 @@ impl<'a> Case<'a> {
     pub(super) fn old_workers(&self) -> usize {
         let Some(reload) = self.ledger().reload.as_ref().filter(|r| r.boot == self.now.boot) else { return 0 };
         let Some(nginx) = self.nginx() else { return 0 };
-        nginx.workers.iter().filter(|w| w.accepting && reload.workers.contains(&(w.pid, w.start))).count()
+        let accepting = || nginx.workers.iter().filter(|w| w.accepting);
+        let old = accepting().filter(|w| reload.workers.contains(&(w.pid, w.start))).count();
+        // Those of a reload that was not applied are the only ones there are.
+        if reload.failed && old == accepting().count() { 0 } else { old }
+    }
+
+    /// Whether workers of before the last reload accept beside newer ones: it has been applied, and they will stop by themselves.
+    pub(super) fn hands_over(&self) -> bool {
+        let accepting = self.nginx().map_or(0, |n| n.workers.iter().filter(|w| w.accepting).count());
+        (1..accepting).contains(&self.old_workers())
     }
 
     /// Other slots that could take the traffic at once, the best first: the slot that served before, then the manifest's order.

@@ -97,7 +97,7 @@ pub(super) fn reloading(case: &Case<'_>) -> Ruling {
     if !current || reload.failed || case.nginx().is_none() || (loaded && case.old_workers() == 0) {
         return Ruling::clear();
     }
-    if loaded || elapsed < RELOAD_DEADLINE {
+    if loaded || elapsed < RELOAD_DEADLINE || case.hands_over() {
         return Ruling::block(under_way(case));
     }
     put_back(case, elapsed)
@@ -114,7 +114,9 @@ fn under_way(case: &Case<'_>) -> Hold {
 
 /// The include must not go on saying what nginx does not do: the next `nginx -s reload` by anybody would make it true.
 fn put_back(case: &Case<'_>, elapsed: Duration) -> Ruling {
-    let Some(from) = case.ledger().leaving.as_ref().filter(|from| case.on_disk() != Some(from)) else {
+    // Only where nginx still goes, and only if that answers: after a flag has moved the traffic there is nothing to go back to.
+    let back = |from: &&SlotName| case.on_disk() != Some(*from) && case.live() == Some(*from) && case.answers(from);
+    let Some(from) = case.ledger().leaving.as_ref().filter(back) else {
         let again = RELOAD_AGAIN.saturating_sub(elapsed);
         return if again.is_zero() { Ruling::clear() } else { Ruling::block(not_applied(case, again)) };
     };
@@ -206,7 +208,9 @@ fn unfit(case: &Case<'_>) -> Hold {
 /// nginx runs and the include is right: it must be loaded, and lead to the goal.
 fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
     if !is_loaded(case, text) {
-        return reload(case, text);
+        // What was seen loaded once and cannot be asked now is unknown, not gone: a reload would tell no more.
+        let silent = case.loaded().is_none() && case.ledger().proven >= text.generation;
+        return if silent { Ruling::block(unproven(case)) } else { reload(case, text) };
     }
     match case.loaded() {
         Some(loaded) if loaded == goal => Ruling::clear(),

@@ -125,7 +125,7 @@ pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) 
 /// The same decision about one service without the way behind its next step, which only a dry run shows: of `steps` no more than
 /// the first is there.
 pub fn next(desired: &DesiredState, observed: &ObservedState, orphans: Orphans, name: &ServiceName) -> Option<ServicePlan> {
-    Asked { desired, observed, orphans }.one(name, observed.services.get(name)?, 1)
+    Asked { desired, observed, orphans }.one(name, observed.services.get(name)?, 0)
 }
 
 /// What the planner was asked.
@@ -151,7 +151,10 @@ impl Asked<'_> {
 /// The plan for one service, with everything that is shown of it.
 fn told(case: &Case<'_>, name: &ServiceName, far: usize) -> ServicePlan {
     let service::Decision { ruling, serves } = service::decide(case);
-    let steps = walk(case, far);
+    let steps = match far {
+        0 => ruling.step.iter().filter(|step| step.act.is_worth_saying()).cloned().collect(),
+        far => walk(case, far),
+    };
     let next = match ruling.step {
         Some(step) => Next::Step(step),
         None if ruling.holds.is_empty() => Next::Nothing,

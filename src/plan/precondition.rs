@@ -46,14 +46,23 @@ pub enum Fact {
     Serves(SlotName, Identity),
 }
 
-/// The facts that a step rests on, as they were seen.
-pub fn rests_on(act: &Act, seen: &ObservedService) -> Vec<Fact> {
+/// The facts that a step rests on, as they were seen; `live` is the slot that served then.
+pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> Vec<Fact> {
     let route = &seen.route;
     match act {
-        Act::WriteInclude { .. } => vec![Fact::Include(route.include.clone())],
-        Act::Reload { generation, .. } => vec![Fact::Generation(*generation)],
-        Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, to)).collect(),
-        Act::Stop { .. } | Act::TidyFlags { .. } => unmoved(route),
+        Act::WriteInclude { live: to, .. } => {
+            [Fact::Include(route.include.clone())].into_iter().chain(serves(seen, Some(to))).collect()
+        }
+        Act::Reload { generation, moves } => {
+            let to = moves.as_ref().map(|m| &m.to);
+            [Fact::Generation(*generation)].into_iter().chain(serves(seen, to)).collect()
+        }
+        Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, Some(to))).collect(),
+        // Whoever serves must still do so when another slot is stopped: it may be the only other one that answers.
+        Act::Stop { slot, .. } => {
+            unmoved(route).into_iter().chain(serves(seen, live.filter(|live| *live != slot))).collect()
+        }
+        Act::TidyFlags { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
         Act::Install { .. }
         | Act::Relabel { .. }
@@ -76,9 +85,11 @@ fn unmoved(route: &ObservedRoute) -> Vec<Fact> {
     vec![Fact::Include(route.include.clone()), Fact::Flags(route.flags.clone())]
 }
 
-/// Who takes the traffic over must still be able to.
-fn serves(seen: &ObservedService, slot: &SlotName) -> Option<Fact> {
-    let process = seen.slots.get(slot)?.process.known()?;
+/// A slot that was seen to answer must still do so; one that did not is led to only because nothing does.
+fn serves(seen: &ObservedService, slot: Option<&SlotName>) -> Option<Fact> {
+    let (slot, place) = slot.and_then(|slot| Some((slot, seen.slots.get(slot)?)))?;
+    let answered = place.probe.known().is_some_and(|probe| probe.good > 0);
+    let process = place.process.known().filter(|_| answered)?;
     Some(Fact::Serves(slot.clone(), process.identity.clone()))
 }
 

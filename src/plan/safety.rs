@@ -69,8 +69,12 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     }
 }
 
-/// The last slot that answers is never stopped.
+/// The last slot that answers is never stopped, but for a candidate that has failed: it has served nobody and is not going to, and
+/// its place is needed for one that does.
 fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    if case.record(slot).is_some_and(|r| !r.served && r.condemned.is_some()) {
+        return None;
+    }
     let other = case.live().is_some_and(|live| live != slot && case.is_fit(live));
     (case.answers(slot) && !other).then(|| {
         hold(Reason::LastSlot, format!("{slot} is the only one that answers"), "another slot must serve first", pace::WORLD)

@@ -55,9 +55,10 @@ fn env_file(case: &Case<'_>) -> Result<Option<crate::model::id::Digest>, Hold> {
 /// What a person or a failure made of the wish.
 fn judged(case: &Case<'_>, wanted: Release) -> Target {
     let ledger = case.ledger();
-    let back = ledger.person.rollback.as_ref().filter(|r| r.away == wanted.id).and_then(|r| ledger.releases.get(&r.to));
-    if let Some(to) = back {
-        return Target { release: Some(to.clone()), holds: vec![rolled_back(case, &wanted)] };
+    if let Some(back) = ledger.person.rollback.as_ref().filter(|r| r.away == wanted.id && ledger.releases.contains_key(&r.to)) {
+        // A way back that failed too often is in quarantine like any other release.
+        let to = usable(case, &back.to).cloned().or_else(|| staying(case));
+        return Target { release: to, holds: vec![rolled_back(case, &wanted)] };
     }
     if let Some(cause) = ledger.quarantine.get(&wanted.id) {
         return Target { release: staying(case), holds: vec![quarantined(case, &wanted, cause)] };

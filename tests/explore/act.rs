@@ -2,6 +2,8 @@
 //!
 //! The decision is the shipped `plan`, what is written down is the shipped `record`, the precondition is the shipped one.
 
+use std::rc::Rc;
+
 use slotd::model::id::{Identity, Port, SlotName};
 use slotd::model::ledger::Ledger;
 use slotd::model::observed::{Answer, Observation, ObservedState, Occupant};
@@ -16,7 +18,7 @@ use slotd::plan::{Next, ServicePlan};
 use crate::config::Given;
 use crate::intern::Interner;
 use crate::ledger::{self, absorb, cookie, expand};
-use crate::model::{Mem, NONE, SLOTS, Text, World};
+use crate::model::{Life, Mem, NONE, Nginx, SLOTS, Slot, Text, World};
 use crate::mutants::Mutant;
 use crate::see::{Variant, see};
 
@@ -64,7 +66,7 @@ pub(crate) struct Decided {
     /// A silent circle, a hold without a word, and the like.
     pub(crate) fault: Option<String>,
     /// What each verb of a person would leave in the ledger.
-    pub(crate) verbs: Vec<(&'static str, Trace)>,
+    verbs: Option<Vec<(&'static str, Trace)>>,
 }
 
 /// Decides, and remembers what was decided.
@@ -73,7 +75,18 @@ pub(crate) struct Mind<'a> {
     pub(crate) mutant: Mutant,
     keys: Interner<Key>,
     decided: Vec<Decided>,
-    pub(crate) looks: Vec<Look>,
+    pub(crate) looks: Vec<Rc<Look>>,
+    /// What each half of a step's record made of which ledger.
+    notes: Interner<Note>,
+    noted: Vec<Trace>,
+}
+
+/// All that a half of a step's record is a function of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Note {
+    world: World,
+    half: Half,
+    started: u8,
 }
 
 /// The verbs that a person may use, and what they decide.
@@ -91,7 +104,7 @@ fn verbs() -> [(&'static str, Decision); 7] {
 
 impl<'a> Mind<'a> {
     pub(crate) fn new(given: &'a Given, mutant: Mutant) -> Self {
-        Self { given, mutant, keys: Interner::default(), decided: Vec::new(), looks: Vec::new() }
+        Self { given, mutant, keys: Interner::default(), decided: Vec::new(), looks: Vec::new(), notes: Interner::default(), noted: Vec::new() }
     }
 
     /// How many different things were seen.
@@ -109,6 +122,16 @@ impl<'a> Mind<'a> {
         at
     }
 
+    /// What each verb of a person would make of a world.
+    pub(crate) fn verbs(&mut self, world: &World) -> Vec<(&'static str, Trace)> {
+        let at = self.decide(world, Variant::default()) as usize;
+        if self.decided[at].verbs.is_none() {
+            let seen = see(self.given, world, Variant::default());
+            self.decided[at].verbs = Some(self.persons(world, &seen));
+        }
+        self.decided[at].verbs.clone().unwrap_or_default()
+    }
+
     /// What was decided under a number.
     pub(crate) fn decided(&self, at: u32) -> &Decided {
         &self.decided[at as usize]
@@ -119,10 +142,7 @@ impl<'a> Mind<'a> {
         let mut now = *world;
         let mut seen = see(given, &now, variant);
         self.mutant.blind(&mut seen);
-        let mut decided = Decided { silent: Vec::new(), look: None, holds: 0, status: None, fault: None, verbs: Vec::new() };
-        if variant == Variant::default() {
-            decided.verbs = self.persons(world, &seen);
-        }
+        let mut decided = Decided { silent: Vec::new(), look: None, holds: 0, status: None, fault: None, verbs: None };
         for _ in 0..SILENT {
             let Some(mut planned) = self.plan(world.wish, &seen) else { return decided };
             self.mutant.bend(&seen, &mut planned);
@@ -131,7 +151,7 @@ impl<'a> Mind<'a> {
             let Next::Step(step) = planned.next.clone() else { return decided };
             let Some(service) = seen.services.get(&given.service) else { return decided };
             if step.act.is_visible() {
-                let facts = self.mutant.trust(rests_on(&step.act, service));
+                let facts = self.mutant.trust(rests_on(&step.act, service, planned.view.live.as_ref()));
                 decided.look = Some(self.look(look(service, &planned, step.act, facts)));
                 return decided;
             }
@@ -146,6 +166,18 @@ impl<'a> Mind<'a> {
         decided
     }
 
+    /// A world with a half of a step's record written into its ledger.
+    pub(crate) fn note(&mut self, world: &World, look: &Look, started: Option<u8>, half: Half) -> World {
+        let (at, new) = self.notes.put(Note { world: noticed(world), half, started: started.unwrap_or(NONE) });
+        if new {
+            let mut after = *world;
+            let process = started.map(|at| ledger::identity(at, world.slots[usize::from(at)]));
+            write_down(self.given, &mut after, look, process.as_ref(), half);
+            self.noted.push(Trace::of(&after, false));
+        }
+        self.noted[at as usize].on(*world)
+    }
+
     fn plan(&self, wish: u8, seen: &ObservedState) -> Option<ServicePlan> {
         let (desired, orphans) = &self.given.desired[usize::from(wish)];
         slotd::plan::next(desired, seen, *orphans, &self.given.service)
@@ -153,7 +185,7 @@ impl<'a> Mind<'a> {
 
     /// The ledgers that a person's verbs would leave.
     fn persons(&self, world: &World, seen: &ObservedState) -> Vec<(&'static str, Trace)> {
-        let Some(planned) = self.plan(world.wish, seen).filter(|_| world.budget > 0) else { return Vec::new() };
+        let Some(planned) = self.plan(world.wish, seen) else { return Vec::new() };
         let Some(service) = seen.services.get(&self.given.service) else { return Vec::new() };
         let taken = verbs().into_iter().filter_map(|(word, decision)| {
             let mut ledger = service.ledger.clone();
@@ -166,9 +198,9 @@ impl<'a> Mind<'a> {
     }
 
     fn look(&mut self, look: Look) -> u32 {
-        let known = self.looks.iter().position(|l| *l == look);
+        let known = self.looks.iter().position(|l| **l == look);
         let at = known.unwrap_or_else(|| {
-            self.looks.push(look);
+            self.looks.push(Rc::new(look));
             self.looks.len() - 1
         });
         u32::try_from(at + 1).unwrap_or(u32::MAX)
@@ -177,11 +209,25 @@ impl<'a> Mind<'a> {
 
 /// The part of a world that a look can tell apart.
 fn visible(world: &World) -> World {
-    let mut seen = World { look: 0, who: 0, tries: 0, budget: world.budget.min(1), ..*world };
+    let mut seen = World { look: 0, who: 0, tries: 0, budget: 0, ..*world };
     seen.request = crate::model::Request::default();
     (seen.nginx.pending, seen.nginx.broken) = (false, false);
     (seen.nginx.cur_looked, seen.nginx.old_looked) = (false, false);
     seen
+}
+
+/// The part of a world that is in its ledger, or that a step writes down.
+fn noticed(world: &World) -> World {
+    let slot = |slot: Slot| Slot { life: if slot.there() { Life::Boot } else { Life::None }, link: slot.link, ours: slot.ours, ..Slot::default() };
+    let nginx = Nginx {
+        old: if world.nginx.old == Text::Absent { Text::Absent } else { Text::Garbage },
+        cur_noted: world.nginx.cur_noted,
+        old_noted: world.nginx.old_noted,
+        cur_looked: world.nginx.cur_looked,
+        old_looked: world.nginx.old_looked,
+        ..Nginx::default()
+    };
+    World { slots: world.slots.map(slot), nginx, mem: world.mem, wish: world.wish, stored: world.stored, look: world.look, ..World::default() }
 }
 
 fn holds(planned: &ServicePlan) -> u64 {
@@ -306,7 +352,7 @@ impl Reader for Fresh<'_> {
 }
 
 /// The ledger of a world with a step's first or second half written down.
-pub(crate) fn write_down(given: &Given, world: &mut World, look: &Look, started: Option<&Identity>, half: Half) {
+fn write_down(given: &Given, world: &mut World, look: &Look, started: Option<&Identity>, half: Half) {
     let with = prepared(given, world, &look.act, look.live.clone(), look.generation);
     let mut ledger = expand(given, world);
     match half {
@@ -317,7 +363,7 @@ pub(crate) fn write_down(given: &Given, world: &mut World, look: &Look, started:
 }
 
 /// Which half of a step's record.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Half {
     Before,
     After,

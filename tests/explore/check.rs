@@ -10,8 +10,7 @@ use crate::model::{Life, Text, World};
 
 /// S10 and S14: no hold without a word, an end and a time; nothing pending behind "converged".
 pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
-    let mute =
-        planned.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero() && h.wakes.is_empty());
+    let mute = planned.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero() && h.wakes.is_empty());
     if let Some(hold) = mute {
         return Some(format!("S14: the hold {} does not say what, until when or when to look", hold.reason));
     }
@@ -87,17 +86,29 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     }
     let routed = world.reaches(at) || world.disk.leads(world.flags) == Some(at);
     let serving = matches!(slot.life, Life::Ready);
-    let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && world.reaches(o));
+    let led = |o: u8| world.reaches(o) || (!world.nginx.up && world.disk.leads(world.flags) == Some(o));
+    let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && led(o));
     let pending = world.nginx.up && world.nginx.pending && world.disk.leads(world.flags) == Some(at);
     match () {
         () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),
         () if serving && pending => Some(format!("S3: `{act}` while a reload that leads there is on its way")),
-        () if serving && !other => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
-        () if serving && slot.open && world.mem.cut.age < 2 && world.mem.cut.on => {
+        () if serving && !other && !failed(world, at) => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
+        () if serving && slot.open && by_us(world, at) && world.mem.cut.age < 2 => {
             Some(format!("S3: `{act}` before it has drained"))
         }
         () => None,
     }
+}
+
+/// A candidate that has failed has served nobody, and will not.
+fn failed(world: &World, at: u8) -> bool {
+    let rec = world.mem.recs[usize::from(at)];
+    rec.condemned && !rec.served
+}
+
+/// Whether the last cutover, which was ours, led away from a slot to the one that is reached.
+fn by_us(world: &World, at: u8) -> bool {
+    world.mem.cut.on && world.mem.cut.this_boot && world.mem.cut.from == at && world.reaches(world.mem.cut.to)
 }
 
 /// S5, S6, S12: where and what may be started.
@@ -106,14 +117,15 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
     let slot = before.slots[usize::from(at)];
     let old = before.nginx.up && before.nginx.old != Text::Absent && before.nginx.old.leads(before.flags) == Some(at);
     let coming = before.nginx.up && before.nginx.pending && before.disk.leads(before.flags) == Some(at);
-    let others =
-        (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
+    let others = (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
     match () {
         () if slot.there() => Some(format!("S6: `{}` beside a process that is there", look.act)),
         () if slot.stranger => Some(format!("S5: `{}` on a port that is taken", look.act)),
         () if others && (old || before.reaches(at)) => Some(format!("S5: `{}` where requests are still routed", look.act)),
         () if others && coming && !serves => Some(format!("S5: `{}` where a reload is about to lead", look.act)),
-        () if after.tries > ATTEMPTS && others && !serves => Some(format!("S12: `{}` for the time after max_attempts", look.act)),
+        () if after.tries > ATTEMPTS && others && !serves => {
+            Some(format!("S12: `{}` for the time after max_attempts", look.act))
+        }
         () => None,
     }
 }

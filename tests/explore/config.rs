@@ -74,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) slotds: u8,
     /// A request is followed through nginx's checks.
     pub(crate) request: bool,
+    /// Ten minutes may pass, and starts are counted.
+    pub(crate) window: bool,
     pub(crate) budget: u8,
 }
 

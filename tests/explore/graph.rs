@@ -1,6 +1,7 @@
 //! Every state that can be reached, breadth first, so that the first violation found is one of the nearest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
 use crate::act::{Mind, forgotten};
@@ -12,6 +13,7 @@ use crate::model::{FIRST, Life, Slot, Text, World};
 use crate::moves::{Out, Successor, environment};
 use crate::mutants::Mutant;
 use crate::pass::{Seen, slotd};
+use crate::see::Gap;
 
 /// Where an exploration is stopped, when nothing else does.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +46,21 @@ pub(crate) struct Graph<'a> {
     pub(crate) took: Duration,
 }
 
+/// What kind of thing a label says.
+type Kind = (Discriminant<Label>, Option<Discriminant<Gap>>, &'static str);
+
+fn kind(label: Label) -> Kind {
+    match label {
+        Label::Gap { gap, .. } => (discriminant(&label), Some(discriminant(&gap)), ""),
+        Label::Verb(word) => (discriminant(&label), None, word),
+        _other => (discriminant(&label), None, ""),
+    }
+}
+
 /// What was met at least once.
 #[derive(Default)]
 pub(crate) struct Met {
-    pub(crate) labels: BTreeMap<String, u64>,
+    pub(crate) labels: HashMap<Kind, Label>,
     pub(crate) steps: BTreeMap<&'static str, u64>,
     pub(crate) holds: u64,
     pub(crate) failures: BTreeSet<u8>,
@@ -160,7 +173,7 @@ impl<'a> Graph<'a> {
     }
 
     fn meet(&mut self, label: Label) {
-        *self.met.labels.entry(label.word()).or_default() += 1;
+        self.met.labels.entry(kind(label)).or_insert(label);
         match label {
             Label::Step { look } => {
                 *self.met.steps.entry(self.mind.looks[look as usize - 1].act.kind()).or_default() += 1;

@@ -1,9 +1,13 @@
-//! The explorer: every reachable state of the shipped planner on a small host, with faults.
-#![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
+//! The explorer: every reachable state of the shipped planner on a small host, with faults. See the README for the commands.
+
+#![expect(clippy::print_stdout, reason = "the table of figures is what this test is run for")]
 
 mod act;
 mod check;
 mod config;
+mod configs;
+mod fair;
+mod golden;
 mod graph;
 mod intern;
 mod label;
@@ -13,153 +17,79 @@ mod model;
 mod moves;
 mod mutants;
 mod pass;
+mod report;
 mod request;
 mod see;
 mod story;
+mod terminal;
+mod vacuity;
 
-use slotd::model::desired as d;
+use config::Config;
+use graph::Bounds;
+use mutants::Mutant;
+use report::{Row, run, table};
 
-#[test]
-fn speed() {
-    use config::*;
-    let config = Config {
-        name: "x".into(),
-        slots: 2,
-        cutover: d::CutoverMode::Flag,
-        standby: d::Standby::Stopped,
-        standby_for: false,
-        promote: d::Promote::Auto,
-        on_crash: d::OnCrash::Standby,
-        port_conflict: d::PortConflict::SameApp,
-        proxied: true,
-        begin: Begin::Serving,
-        wishes: vec![wish(0), wish(1)],
-        slotds: 1,
-        request: false,
-        budget: 1,
-    };
-    let mut given = config.given();
-    let begin = graph::beginning(&mut given);
-    let t = |name: &str, f: &mut dyn FnMut()| {
-        let b = std::time::Instant::now();
-        for _ in 0..2000 {
-            f();
+/// More states than any run may have in four gigabytes.
+const ALL: Bounds = Bounds { states: 12_000_000, first: false };
+
+/// A mutant that lives this long on one configuration is tried on the next.
+const MUTANT: Bounds = Bounds { states: 150_000, first: true };
+
+fn at(budget: u8, configs: Vec<Config>) -> Vec<Config> {
+    configs.into_iter().map(|c| Config { budget, ..c }).collect()
+}
+
+fn only(names: &[&str]) -> Vec<Config> {
+    configs::by_name().into_iter().filter(|c| names.contains(&c.name.as_str())).collect()
+}
+
+/// What is explored: `SLOTD_EXPLORE` is unset, `full` or `deep`; `SLOTD_EXPLORE=name,budget` is one configuration.
+fn chosen() -> Vec<Config> {
+    let all = || configs::by_name().into_iter().chain(configs::pairwise());
+    match std::env::var("SLOTD_EXPLORE").as_deref() {
+        Ok("full") => [at(1, all().collect()), at(2, only(&["flag-bad", "flag-hangs"]))].concat(),
+        Ok("deep") => at(3, only(&["flag", "two-slotds"])),
+        Ok(one) => {
+            let (name, budget) = one.split_once(',').unwrap_or((one, "1"));
+            at(budget.parse().unwrap_or(1), all().filter(|c| c.name == name).collect())
         }
-        println!("{name} {:?}", b.elapsed() / 2000);
-    };
-    let seen = see::see(&given, &begin, Default::default());
-    let (desired, orphans) = &given.desired[1];
-    t("see", &mut || {
-        std::hint::black_box(see::see(&given, &begin, Default::default()));
-    });
-    t("expand", &mut || {
-        std::hint::black_box(ledger::expand(&given, &begin));
-    });
-    t("next", &mut || {
-        std::hint::black_box(slotd::plan::next(desired, &seen, *orphans, &given.service));
-    });
-    t("plan", &mut || {
-        std::hint::black_box(slotd::plan::plan(desired, &seen, *orphans));
-    });
-    t("release", &mut || {
-        std::hint::black_box(slotd::model::release::Release::new("a", config::digest(1), given.specs[0].launch.clone(), None));
-    });
-    let l = ledger::expand(&given, &begin);
-    t("absorb", &mut || {
-        let mut w = begin;
-        ledger::absorb(&given, &l, &mut w);
-        std::hint::black_box(w);
-    });
-    let mut mind = act::Mind::new(&given, Default::default());
-    t("successors", &mut || {
-        std::hint::black_box(graph::successors(&mut mind, &begin, &mut Vec::new()));
-    });
+        Err(_) => [at(0, configs::pairwise()), at(0, configs::by_name()), at(1, only(&["flag", "flag-bad", "words"]))].concat(),
+    }
 }
 
 #[test]
-fn first() {
-    use config::*;
-    use model::*;
-    let budget = std::env::var("B").ok().and_then(|b| b.parse().ok()).unwrap_or(0);
-    let config = Config {
-        name: "x".into(),
-        slots: 2,
-        cutover: if std::env::var("R").is_ok() { d::CutoverMode::Reload } else { d::CutoverMode::Flag },
-        standby: d::Standby::Stopped,
-        standby_for: false,
-        promote: d::Promote::Auto,
-        on_crash: d::OnCrash::Standby,
-        port_conflict: d::PortConflict::SameApp,
-        proxied: true,
-        begin: match std::env::var("I").as_deref() {
-            Ok("E") => Begin::Empty,
-            Ok("S") => Begin::Scripts,
-            _ => Begin::Serving,
-        },
-        wishes: vec![wish(FIRST), wish(std::env::var("W").ok().and_then(|b| b.parse().ok()).unwrap_or(SECOND))],
-        slotds: 1,
-        request: false,
-        budget,
-    };
-    let mut given = config.given();
-    let begin = graph::beginning(&mut given);
-    println!("begin {}", story::shown(&begin));
-    let mut graph = graph::Graph::explore(
-        &given,
-        Default::default(),
-        begin,
-        graph::Bounds { states: std::env::var("N").ok().and_then(|b| b.parse().ok()).unwrap_or(5_000_000), first: false },
-    );
-    println!(
-        "states {} transitions {} plans {} looks {} took {:?}",
-        graph.states.items.len(),
-        graph.transitions,
-        graph.mind.plans(),
-        graph.mind.looks.len(),
-        graph.took
-    );
-    println!("size {}", std::mem::size_of::<World>());
-    let c = liveness::components(&graph);
-    println!("longest {} cyclic {} states on cycles {}", c.longest, c.cyclic.len(), c.cyclic.iter().map(Vec::len).sum::<usize>());
-    println!("{:?} {:?}", graph.met.labels, graph.met.steps);
-    let mut vs = graph.violations.clone();
-    if let Some(smallest) = c.cyclic.iter().min_by_key(|m| m.iter().min()) {
-        let at = *smallest.iter().min().unwrap();
-        vs.push(graph::Violation { what: format!("L3: a fair cycle of {} states", smallest.len()), at, last: None });
-        // the cycle itself
-        let inside: std::collections::BTreeSet<_> = smallest.iter().copied().collect();
-        let mut here = at;
-        for _ in 0..30 {
-            let next = graph.fair_from(here).iter().copied().find(|t| inside.contains(t)).unwrap();
-            let pair = [graph.states.items[here as usize], graph.states.items[next as usize]];
-            for (l, w) in story::moves(&mut graph.mind, &pair) {
-                println!("   cycle: {l}{}\n       {}", story::act(&graph.mind, l), story::shown(&w));
-            }
-            here = next;
-            if here == at {
-                break;
-            }
-        }
+fn no_reachable_state_breaks_a_law_and_every_fair_path_ends_well() {
+    let rows: Vec<Row> = chosen().into_iter().map(|config| run(config, Mutant::default(), ALL)).collect();
+    println!("{}", table(&rows));
+    for row in &rows {
+        println!("{} at {} ends: {:?}", row.name, row.budget, row.ends);
     }
-    for v in vs.iter().take(6) {
-        println!("{}", story::story(&mut graph, v));
+    let broken: Vec<_> = rows.iter().flat_map(|r| r.broken.iter().map(move |b| format!("{}: {b}", r.name))).collect();
+    let vacuous = if std::env::var("SLOTD_EXPLORE").as_deref() == Ok("full") { vacuity::missing(&rows) } else { Vec::new() };
+    let golden = golden::compare(&rows);
+    assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), broken.join("\n"));
+    assert!(golden.is_empty(), "figures have changed; say why in the commit:\n{}", golden.join("\n"));
+    assert!(vacuous.is_empty(), "never met: {}", vacuous.join(", "));
+}
+
+/// Where a mutant is looked for, the quickest first.
+fn hunting_grounds() -> Vec<Config> {
+    let quick = ["flag", "flag-bad", "flag-hangs", "flag-dies", "reload", "window", "scripts", "three-slots-request", "manual"];
+    [at(0, only(&quick)), at(1, only(&["flag", "flag-hangs", "flag-dies", "reload"]))].concat()
+}
+
+#[test]
+#[ignore = "takes minutes: the table of mutants"]
+fn every_seeded_mutant_is_killed() {
+    let mut alive = Vec::new();
+    println!("| mutant | killed on | by |\n| --- | --- | --- |");
+    for mutant in mutants::all() {
+        let killed = hunting_grounds().into_iter().find_map(|config| {
+            let row = run(config, mutant, MUTANT);
+            row.broken.first().map(|what| format!("{} at {} | {what}", row.name, row.budget))
+        });
+        println!("| {} | {} |", mutant.name, killed.clone().unwrap_or_else(|| "- | SURVIVES".to_owned()));
+        alive.extend(killed.is_none().then_some(mutant.name));
     }
-    let mut kinds = std::collections::BTreeMap::new();
-    for at in 0..graph.states.items.len() as u32 {
-        if graph.fair_from(at).is_empty() {
-            let w = graph.states.items[at as usize];
-            let i = graph.mind.decide(&w, Default::default());
-            let dd = graph.mind.decided(i);
-            let reasons: Vec<_> = slotd::model::status::Reason::ALL
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| dd.holds & (1 << i) != 0)
-                .map(|(_, r)| r.word())
-                .collect();
-            kinds.entry(format!("{:?} {:?} serves {} ", dd.status, reasons, w.serves())).or_insert((0, at)).0 += 1;
-        }
-    }
-    for (k, (n, at)) in &kinds {
-        println!("terminal {n} {k}: {at} {}", story::shown(&graph.states.items[*at as usize]));
-    }
+    assert!(alive.is_empty(), "{} mutants live: {}", alive.len(), alive.join(", "));
 }

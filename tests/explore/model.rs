@@ -311,6 +311,17 @@ impl World {
         cur.is_some_and(ready) && old.is_none_or(ready)
     }
 
+    /// A reload that has come to its end is old, whenever that was.
+    pub(crate) fn rested(mut self) -> Self {
+        let loaded = self.nginx.up && self.nginx.cur.generation().is_some_and(|gen_| gen_ >= self.mem.hup.gen_);
+        let done = loaded && !self.nginx.pending && self.nginx.old == Text::Absent;
+        if self.mem.hup.on && done && !self.mem.hup.failed {
+            self.mem.hup.age = 2;
+            self.nginx.cur_noted = false;
+        }
+        self
+    }
+
     /// Gives generations the smallest numbers that keep their order, so that a long history is no other state.
     pub(crate) fn renumbered(mut self) -> Self {
         let mut known = [0_u8; 7];

@@ -22,7 +22,7 @@ impl Out<'_> {
             world.budget = budget;
         }
         if world.look == 0 {
-            world = world.renumbered();
+            world = world.renumbered().rested();
         }
         if world != *self.from {
             self.to.push((edge, label, world));
@@ -62,7 +62,7 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
     }
     nginx(out);
     if idle {
-        memory(out);
+        memory(given, out);
     }
     free(given, out);
     crate::request::request(given, out);
@@ -110,8 +110,10 @@ fn ready(out: &mut Out<'_>, edge: Edge, label: Label, at: u8) {
 fn timers(out: &mut Out<'_>, at: u8) {
     let (slot, rec) = (out.from.slots[usize::from(at)], out.from.mem.recs[usize::from(at)]);
     let waits = matches!(slot.life, Life::Boot | Life::Sick | Life::Wrong);
+    // What is on its way up may be too slow, but need not be; what hangs or answers badly will be.
+    let early = slot.life == Life::Boot && slot.rel != HANGS;
     if waits && rec.on && !rec.past {
-        out.change(Edge::Fair, Label::Deadline(at), |w| {
+        out.change(if early { Edge::Free } else { Edge::Fair }, Label::Deadline(at), |w| {
             w.mem.recs[usize::from(at)].past = true;
             let after = w.mem.cut.on && w.mem.cut.to == at && !rec.pre;
             w.mem.cut.age = if after { 2 } else { w.mem.cut.age };
@@ -123,19 +125,21 @@ fn timers(out: &mut Out<'_>, at: u8) {
 }
 
 /// How time goes on for the rest of the ledger, and what slotd believes.
-fn memory(out: &mut Out<'_>) {
+fn memory(given: &Given, out: &mut Out<'_>) {
     let mem = out.from.mem;
     if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 {
         out.change(Edge::Fair, Label::CutAges, |w| w.mem.cut.age += 1);
     }
-    if mem.hup.on && mem.hup.this_boot && mem.hup.age < 2 {
+    // nginx acts on a signal within seconds: half a minute later it has, or never will.
+    let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
+    if mem.hup.on && mem.hup.this_boot && (mem.hup.age < 1 || mem.hup.age < 2 && acted) {
         out.change(Edge::Fair, Label::HupAges, |w| w.mem.hup.age += 1);
     }
     for (fails, rel) in mem.fails.iter().zip(0_u8..) {
         let place = usize::from(rel);
         if fails.hot {
             out.change(Edge::Fair, Label::Cooled(rel), |w| w.mem.fails[place].hot = false);
-        } else if fails.start + fails.crash + fails.world > 0 {
+        } else if given.config.window && fails.start + fails.crash + fails.world > 0 {
             out.change(Edge::Free, Label::Window(rel), |w| {
                 let old = (fails.start + fails.start_old).min(crate::config::ATTEMPTS);
                 w.mem.fails[place] = crate::model::Fails { start_old: old, ..Default::default() };

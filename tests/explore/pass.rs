@@ -6,7 +6,7 @@ use slotd::model::status::Reason;
 use slotd::plan::precondition::still_so;
 use slotd::plan::step::Act;
 
-use crate::act::{Fresh, Half, Look, Mind, write_down};
+use crate::act::{Fresh, Half, Look, Mind};
 use crate::config::Given;
 use crate::label::{Edge, Label};
 use crate::ledger::identity;
@@ -32,7 +32,7 @@ pub(crate) fn slotd(mind: &mut Mind<'_>, out: &mut Out<'_>, seen: &mut Vec<Seen>
         verbs(mind, out);
     } else {
         let look = mind.looks[out.from.look as usize - 1].clone();
-        step(mind.given, out, &look);
+        step(mind, out, &look);
     }
     killed(out);
 }
@@ -55,7 +55,9 @@ fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) 
     for asked in variants(out.from) {
         one(mind, out, (who, edge), Variant { fresh: false, asked: *asked, gap: None }, seen);
     }
-    one(mind, out, (who, Edge::Free), Variant { fresh: true, asked: Asked::New, gap: None }, seen);
+    if out.from.slots.iter().any(|s| s.alive()) {
+        one(mind, out, (who, Edge::Free), Variant { fresh: true, asked: Asked::New, gap: None }, seen);
+    }
     if out.from.budget > 0 && who == 0 {
         for gap in gaps(mind.given) {
             one(mind, out, (who, Edge::Fault), Variant { fresh: false, asked: Asked::New, gap: Some(gap) }, seen);
@@ -94,8 +96,7 @@ fn verbs(mind: &mut Mind<'_>, out: &mut Out<'_>) {
     if out.from.budget == 0 {
         return;
     }
-    let at = mind.decide(out.from, Variant::default());
-    for (word, trace) in mind.decided(at).verbs.clone() {
+    for (word, trace) in mind.verbs(out.from) {
         let mut world = trace.on(*out.from);
         world.tries = if matches!(word, "retry" | "rollback" | "restart") { 0 } else { world.tries };
         out.add(Edge::Fault, Label::Verb(word), world);
@@ -103,7 +104,8 @@ fn verbs(mind: &mut Mind<'_>, out: &mut Out<'_>) {
 }
 
 /// The visible step.
-fn step(given: &Given, out: &mut Out<'_>, look: &Look) {
+fn step(mind: &mut Mind<'_>, out: &mut Out<'_>, look: &Look) {
+    let given = mind.given;
     let number = out.from.look;
     let mut idle = *out.from;
     (idle.look, idle.who) = (0, 0);
@@ -112,25 +114,23 @@ fn step(given: &Given, out: &mut Out<'_>, look: &Look) {
         out.add(Edge::Fair, Label::Refused { look: number }, idle);
         return;
     }
-    let mut begun = *out.from;
-    write_down(given, &mut begun, look, None, Half::Before);
+    let mut begun = mind.note(out.from, look, None, Half::Before);
     (begun.look, begun.who) = (0, 0);
     (begun.nginx.cur_looked, begun.nginx.old_looked) = (false, false);
     out.add(Edge::Free, Label::KilledBefore { look: number }, restarted(begun));
     let mut done = begun;
     match effect(given, &mut done, look) {
         Err(reason) => out.add(Edge::Fair, Label::Failed { look: number, reason }, done),
-        Ok(started) => finish(given, out, look, done, started),
+        Ok(started) => finish(mind, out, look, done, started),
     }
 }
 
 /// The act is done: it is written down, or slotd is killed before that.
-fn finish(given: &Given, out: &mut Out<'_>, look: &Look, done: World, started: Option<u8>) {
+fn finish(mind: &mut Mind<'_>, out: &mut Out<'_>, look: &Look, done: World, started: Option<u8>) {
     let number = out.from.look;
     out.add(Edge::Free, Label::KilledBehind { look: number }, restarted(linked(done, started)));
-    let mut noted = done;
-    let who = started.map(|at| identity(at, done.slots[usize::from(at)]));
-    write_down(given, &mut noted, look, who.as_ref(), Half::After);
+    let looking = World { look: number, ..done };
+    let noted = World { look: 0, ..mind.note(&looking, look, started, Half::After) };
     if let Some(at) = started {
         let mut stolen = noted;
         stolen.slots[usize::from(at)].stranger = true;
@@ -139,9 +139,10 @@ fn finish(given: &Given, out: &mut Out<'_>, look: &Look, done: World, started: O
     out.add(Edge::Fair, Label::Step { look: number }, noted);
 }
 
-/// The cookie of what was started is in the ledger already.
+/// The cookie of what was started is in the ledger already. A start that slotd died in may be one too many (E1 of the design).
 fn linked(mut world: World, started: Option<u8>) -> World {
     if let Some(at) = started {
+        world.tries = world.tries.saturating_sub(1);
         world.slots[usize::from(at)].link = Link::Cookie;
     }
     world
@@ -228,7 +229,7 @@ fn start(given: &Given, world: &mut World, at: u8, release: &slotd::model::id::R
     let Some(rel) = known else { return Err(NOBODY) };
     let place = &mut world.slots[usize::from(at)];
     *place = Slot { life: Life::Boot, rel, ours: true, stranger: place.stranger, ..Slot::default() };
-    if rel == given.wish(world.wish).rel {
+    if given.config.window && rel == given.wish(world.wish).rel {
         world.tries = world.tries.saturating_add(1).min(crate::config::ATTEMPTS + 1);
     }
     Ok(at)

@@ -1,28 +1,42 @@
 //! A counterexample as a story: numbered, in the words of the glossary, the shortest there is.
 
+use slotd::plan::step::Act;
+
 use crate::act::Mind;
 use crate::graph::{Graph, Violation, successors};
 use crate::label::Label;
-use crate::model::{Life, Text, World};
+use crate::config::label;
+use crate::model::{Life, Rec, Slot, Text, World};
 
-/// The story of a violation.
-pub(crate) fn story(graph: &mut Graph<'_>, violation: &Violation) -> String {
+/// The story of a violation, and the same for a machine.
+pub(crate) fn story(graph: &mut Graph<'_>, violation: &Violation) -> (String, serde_json::Value) {
     let mut path: Vec<World> = graph.path(violation.at).iter().map(|at| graph.states.items[*at as usize]).collect();
     path.extend(violation.last.iter().map(|(_, world)| *world));
-    let moves = moves(&mut graph.mind, &path);
-    let mut text = format!("{}\n", violation.what);
-    text += &format!("    begin: {}\n", shown(&path[0]));
-    for (number, ((label, world), _)) in moves.iter().zip(&path[1..]).enumerate() {
-        text += &format!("{:>4}. {}{}\n          {}\n", number + 1, label, act(&graph.mind, *label), shown(world));
+    let mut moves = moves(&mut graph.mind, &path);
+    if let (Some(last), Some((label, _))) = (moves.last_mut(), violation.last) {
+        last.0 = label;
     }
-    text
+    let begin = shown(&path[0]);
+    let mut text = format!("{}\n    begin: {begin}\n", violation.what);
+    let mut steps = Vec::new();
+    for (number, (label, world)) in moves.iter().enumerate() {
+        let act = act(&graph.mind, *label);
+        let said = act.as_ref().map_or_else(String::new, |act| format!(": {act}"));
+        text += &format!("{:>4}. {label}{said}\n          {}\n", number + 1, shown(world));
+        let (word, said) = (format!("{label:?}"), label.to_string());
+        steps.push(serde_json::json!({ "move": word, "text": said, "step": act, "then": shown(world) }));
+    }
+    let config = &graph.mind.given.specs[usize::from(path[0].wish)];
+    let scenario = serde_json::json!({ "violation": violation.what, "service": config, "begin": begin, "moves": steps });
+    (text, scenario)
 }
 
 /// Which move leads from each state to the next.
 pub(crate) fn moves(mind: &mut Mind<'_>, path: &[World]) -> Vec<(Label, World)> {
     let mut found = Vec::new();
     for pair in path.windows(2) {
-        let all = successors(mind, &pair[0], &mut Vec::new());
+        let mut all = successors(mind, &pair[0], &mut Vec::new());
+        all.sort_by_key(|(edge, ..)| *edge != crate::label::Edge::Fair);
         let fits = |next: &World| {
             let mut next = *next;
             crate::request::follow(&mut next);
@@ -36,8 +50,8 @@ pub(crate) fn moves(mind: &mut Mind<'_>, path: &[World]) -> Vec<(Label, World)> 
 }
 
 /// The step that a move is about.
-pub(crate) fn act(mind: &Mind<'_>, label: Label) -> String {
-    match label {
+pub(crate) fn act(mind: &Mind<'_>, label: Label) -> Option<Act> {
+    let look = match label {
         Label::Look { look, .. }
         | Label::Gap { look, .. }
         | Label::Refused { look }
@@ -45,13 +59,10 @@ pub(crate) fn act(mind: &Mind<'_>, label: Label) -> String {
         | Label::Step { look }
         | Label::KilledBefore { look }
         | Label::KilledBehind { look }
-        | Label::Stolen { look }
-            if look > 0 =>
-        {
-            format!(": {}", mind.looks[look as usize - 1].act)
-        }
-        _other => String::new(),
-    }
+        | Label::Stolen { look } => look,
+        _other => 0,
+    };
+    (look > 0).then(|| mind.looks[look as usize - 1].act.clone())
 }
 
 fn text(of: Text, flags: u8) -> String {
@@ -67,52 +78,25 @@ fn text(of: Text, flags: u8) -> String {
 
 /// A world in one line.
 pub(crate) fn shown(world: &World) -> String {
-    let slots: Vec<_> = world.slots.iter().zip(1..).map(|(slot, n)| one(world, *slot, n)).collect();
-    let nginx = if world.nginx.up { text(world.nginx.cur, world.flags) } else { "down".to_owned() };
-    let old =
-        if world.nginx.old == Text::Absent { String::new() } else { format!(" old {}", text(world.nginx.old, world.flags)) };
-    let pending = if world.nginx.pending { " pending" } else { "" };
-    let cut = world.mem.cut;
-    format!(
-        "{} | include {} | nginx {nginx}{old}{pending} | wish {} | cut {}->{} age {} settled {} | good {:?} quarantine {:b} deployment {} hup {:?} leaving {} proven {}",
-        slots.join(", "),
-        text(world.disk, world.flags),
-        world.wish,
-        cut.from,
-        cut.to,
-        cut.age,
-        cut.settled,
-        world.mem.good,
-        world.mem.quarantine,
-        world.mem.deployment,
-        world.mem.hup.on.then_some((world.mem.hup.gen_, world.mem.hup.age, world.mem.hup.failed)),
-        world.mem.leaving,
-        world.mem.proven
-    )
+    let World { nginx, mem, .. } = world;
+    let slots: Vec<_> = world.slots.iter().zip(&mem.recs).zip(1..).map(|((slot, rec), n)| one(*slot, *rec, n)).collect();
+    let runs = if nginx.up { text(nginx.cur, world.flags) } else { "down".to_owned() };
+    let old = if nginx.old == Text::Absent { String::new() } else { format!(", older {}", text(nginx.old, world.flags)) };
+    let pending = if nginx.pending { ", a reload on its way" } else { "" };
+    let cut = mem.cut;
+    let cutover = if cut.on { format!(" | cutover real{}->real{} age {}", cut.from.wrapping_add(1), cut.to + 1, cut.age) } else { String::new() };
+    let quarantine = if mem.quarantine == 0 { String::new() } else { format!(" | quarantine {:b}", mem.quarantine) };
+    let include = text(world.disk, world.flags);
+    format!("{} | include {include} | nginx {runs}{old}{pending} | manifest {}{cutover}{quarantine}", slots.join(", "), world.wish)
 }
 
-fn one(world: &World, slot: crate::model::Slot, n: usize) -> String {
-    let rec = world.mem.recs[n - 1];
-    let stranger = if slot.stranger { " +stranger" } else { "" };
-    let noted = if rec.on {
-        format!(
-            " [rec r{}{}{}{}]",
-            rec.rel,
-            if rec.served { " served" } else { "" },
-            if rec.stopping > 0 { " stopping" } else { "" },
-            if rec.condemned { " condemned" } else { "" }
-        )
-    } else {
-        String::new()
-    };
+fn one(slot: Slot, rec: Rec, n: usize) -> String {
+    let stranger = if slot.stranger { " and a stranger" } else { "" };
+    let marks = [(rec.served, "served"), (rec.stopping > 0, "told to end"), (rec.condemned, "failed")];
+    let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
+    let noted = if rec.on { format!(" (noted {}{})", label(rec.rel, 0), marks.iter().map(|m| format!(", {m}")).collect::<String>()) } else { String::new() };
     match slot.life {
         Life::None => format!("real{n} empty{stranger}{noted}"),
-        life => format!(
-            "real{n} {life:?} {} {:?}{}{}{stranger}{noted}",
-            crate::config::label(slot.rel, 0),
-            slot.link,
-            "",
-            if slot.open { " open" } else { "" }
-        ),
+        life => format!("real{n} {life:?} {}{stranger}{noted}", label(slot.rel, 0)),
     }
 }

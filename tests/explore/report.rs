@@ -1,0 +1,134 @@
+//! One exploration from beginning to table row, with everything that it must not find.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::{Config, Given};
+use crate::graph::{Bounds, Graph, Met, Violation, beginning};
+use crate::liveness::components;
+use crate::mutants::Mutant;
+use crate::{fair, story, terminal};
+
+/// What an exploration came to.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) budget: u8,
+    pub(crate) states: usize,
+    pub(crate) transitions: u64,
+    pub(crate) longest: u32,
+    pub(crate) took: Duration,
+    /// How the fair part ends, and how often.
+    pub(crate) ends: BTreeMap<String, usize>,
+    /// What was broken, each with its story.
+    pub(crate) broken: Vec<String>,
+    pub(crate) met: Met,
+}
+
+/// Explores a configuration, checks safety and liveness, tells the stories of what is broken.
+pub(crate) fn run(config: Config, mutant: Mutant, bounds: Bounds) -> Row {
+    let (name, budget) = (config.name.clone(), config.budget);
+    let mut given = config.given();
+    let begin = beginning(&mut given);
+    let mut graph = Graph::explore(&given, mutant, begin, bounds);
+    let (mut longest, mut ends) = (0, BTreeMap::new());
+    if !(bounds.first && !graph.violations.is_empty()) {
+        longest = live(&mut graph);
+        ends = finish(&given, &mut graph);
+    }
+    let found = graph.violations.clone();
+    let broken = if bounds.first {
+        found.iter().map(|v| v.what.clone()).collect()
+    } else {
+        found.iter().zip(1..).map(|(v, n)| told(&mut graph, v, &format!("{name}-{budget}-{n}"))).collect()
+    };
+    Row {
+        name,
+        budget,
+        states: graph.states.items.len(),
+        transitions: graph.transitions,
+        longest,
+        took: graph.took,
+        ends,
+        broken,
+        met: graph.met,
+    }
+}
+
+/// A story as text, and as a file for the end-to-end harness.
+fn told(graph: &mut Graph<'_>, violation: &Violation, file: &str) -> String {
+    let (text, scenario) = story::story(graph, violation);
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("explore-{file}.json"));
+    let written = std::fs::write(&path, format!("{scenario:#}\n"));
+    let place = written.map_or_else(|error| error.to_string(), |()| path.display().to_string());
+    format!("{text}    scenario: {place}\n")
+}
+
+/// L3: no cycle goes on for ever; gives the moves of the longest fair path.
+fn live(graph: &mut Graph<'_>) -> u32 {
+    let parts = components(graph);
+    for members in &parts.cyclic {
+        if fair::goes_on(graph, &parts.of, members) {
+            let at = members.iter().copied().min().unwrap_or(0);
+            if std::env::var_os("CYCLE").is_some() {
+                cycle(graph, members, at);
+            }
+            graph.violate(format!("L3: a fair cycle (of {} states)", members.len()), at, None);
+        }
+    }
+    parts.longest
+}
+
+/// Prints one way round, for whoever looks for the reason.
+fn cycle(graph: &mut Graph<'_>, members: &[u32], from: u32) {
+    let mut here = from;
+    for _ in 0..40 {
+        let Some(next) = graph.fair_from(here).iter().copied().find(|to| members.contains(to)) else { return };
+        let pair = [graph.states.items[here as usize], graph.states.items[next as usize]];
+        for (label, world) in story::moves(&mut graph.mind, &pair) {
+            let act = story::act(&graph.mind, label).map_or_else(String::new, |act| act.to_string());
+            println!("   round: {label} {act}\n          {}", story::shown(&world));
+        }
+        here = next;
+        if here == from {
+            return;
+        }
+    }
+}
+
+/// L1 and L2: every end is a good one.
+fn finish(given: &Given, graph: &mut Graph<'_>) -> BTreeMap<String, usize> {
+    let mut ends = BTreeMap::new();
+    for at in 0..u32::try_from(graph.starts.len() - 1).unwrap_or(0) {
+        if !graph.fair_from(at).is_empty() {
+            continue;
+        }
+        let world = graph.states.items[at as usize];
+        let decided = graph.mind.decide(&world, crate::see::Variant::default());
+        let holds = graph.mind.decided(decided).holds;
+        match terminal::classify(given, &world, holds) {
+            Ok(class) => *ends.entry(class).or_default() += 1,
+            Err(what) => graph.violate(what, at, None),
+        }
+    }
+    ends
+}
+
+/// The table.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = "| configuration | fault budget | states | transitions | longest fair path | broken | time |\n".to_owned();
+    text += "| --- | --- | --- | --- | --- | --- | --- |\n";
+    for row in rows {
+        let Row { name, budget, states, transitions, longest, broken, took, .. } = row;
+        text += &format!(
+            "| {name} | {budget} | {states} | {transitions} | {longest} | {} | {:.2} s |\n",
+            broken.len(),
+            took.as_secs_f64()
+        );
+    }
+    let (states, transitions) = (rows.iter().map(|r| r.states).sum::<usize>(), rows.iter().map(|r| r.transitions).sum::<u64>());
+    let longest = rows.iter().map(|r| r.longest).max().unwrap_or(0);
+    let broken: usize = rows.iter().map(|r| r.broken.len()).sum();
+    let took: Duration = rows.iter().map(|r| r.took).sum();
+    text + &format!("| all | | {states} | {transitions} | {longest} | {broken} | {:.2} s |\n", took.as_secs_f64())
+}

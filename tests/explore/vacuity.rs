@@ -1,0 +1,59 @@
+//! Non-vacuity: whatever can happen has happened somewhere, or the check fails; what cannot is listed with why.
+
+use std::collections::BTreeSet;
+
+use slotd::model::status::Reason;
+
+use crate::report::Row;
+
+/// Every kind of move.
+const MOVES: [&str; 64] = [
+    "Look", "KilledSilent", "Refused", "Failed", "Step", "KilledBefore", "KilledBehind", "Killed", "Stolen", "Ready", "Ends",
+    "Ended", "InUse", "Closes", "Reloads", "OldStop", "NginxUp", "Deadline", "StopOver", "CutAges", "HupAges", "Cooled",
+    "Window", "Recovers", "Leaves", "Mended", "JarBack", "Check", "Request", "Crash", "Flap", "Wrong", "Hang", "Taken",
+    "SameApp", "NginxDies", "ReloadLost", "Broken", "EditOther", "EditGarbage", "EditGone", "FlagGone", "FlagTooMany",
+    "JarTorn", "JarGone", "StoreTorn", "LedgerLost", "LedgerOlder", "Manifest", "Reboot", "verb rollback", "verb promote",
+    "verb pause", "verb resume", "verb retry", "verb restart", "verb down", "unknown Process", "unknown Port",
+    "unknown Probe", "unknown Include", "unknown Nginx", "unknown Loaded", "unknown Jar",
+];
+
+/// Every kind of step that this host can need.
+const STEPS: [&str; 19] = [
+    "install", "relabel", "adopt", "write_include", "reload", "start", "cutover", "stop", "kill", "record_failure", "forget",
+    "quarantine", "settle", "prove", "record_health", "finish", "retire", "tidy_flags", "collect",
+];
+
+/// Steps that the model cannot need.
+const NO_STEP: [(&str, &str); 2] = [
+    ("tidy_flags", "no rule of the planner makes it: writing the include sets the flags"),
+    ("collect", "five releases are kept beyond those of the slots, and the model has five"),
+];
+
+/// Reasons that the model cannot give.
+const NO_REASON: [(Reason, &str); 13] = [
+    (Reason::ProxyUnverified, "as a plan's hold it is given when nginx cannot be read; counted under unknown Nginx"),
+    (Reason::ConfigBroken, "made by the executor of a refused write or reload, not by the planner"),
+    (Reason::RouteFailed, "made by the executor when a file cannot be written"),
+    (Reason::FlagUnfit, "the model's nginx configuration is fit for flags"),
+    (Reason::LowMemory, "the model has memory enough"),
+    (Reason::LaunchUnfit, "the model has java, no other user and no env_file"),
+    (Reason::OwnedElsewhere, "one state folder"),
+    (Reason::Superseded, "made by the pass, which compares its manifest with the accepted one"),
+    (Reason::NoRelease, "no rule of the planner gives it"),
+    (Reason::NotStopped, "KILL ends every process of the model"),
+    (Reason::RouteSplit, "reported where met: two witnesses disagree only while an observation is stale"),
+    (Reason::LastSlot, "reported where met"),
+    (Reason::ArtifactUnfit, "reported where met"),
+];
+
+/// What was not met and should have been.
+pub(crate) fn missing(rows: &[Row]) -> Vec<String> {
+    let moves: BTreeSet<String> = rows.iter().flat_map(|r| r.met.labels.values().map(|l| l.word())).collect();
+    let steps: BTreeSet<&str> = rows.iter().flat_map(|r| r.met.steps.keys().copied()).collect();
+    let holds = rows.iter().fold(0, |all, r| all | r.met.holds);
+    let met = |reason: &Reason| Reason::ALL.iter().position(|r| r == reason).is_some_and(|at| holds & (1 << at) != 0);
+    let no_move = MOVES.iter().filter(|m| !moves.contains(**m)).map(|m| format!("move {m}"));
+    let no_step = STEPS.iter().filter(|s| !steps.contains(*s) && !NO_STEP.iter().any(|(n, _)| n == *s));
+    let no_reason = Reason::ALL.iter().filter(|r| !met(r) && !NO_REASON.iter().any(|(n, _)| n == *r));
+    no_move.chain(no_step.map(|s| format!("step {s}"))).chain(no_reason.map(|r| format!("reason {r}"))).collect()
+}
