@@ -9,9 +9,9 @@ use crate::host::processes::{Bearer, Found, ProcessError, Signal};
 use crate::model::id::{BootId, Cookie, Identity, ReleaseId, ServiceName, SlotName};
 use crate::model::observed::Observation;
 
-/// While a process runs `exec` its environment reads as empty for some microseconds; after so many looks it is taken to be
-/// empty for another reason.
-const EMPTY_LOOKS: u32 = 5;
+/// While a process runs `exec` its environment reads as empty, usually for some microseconds. With fewer looks a machine that is
+/// out of breath makes more of its processes Unknown for a pass; so many take some milliseconds.
+const EXEC_LOOKS: u32 = 200;
 
 impl LinuxHost {
     pub(super) fn found(&self, identity: &Identity) -> Observation<Found> {
@@ -64,7 +64,6 @@ fn hidden(pid: u32) -> Observation<Stat> {
 fn bears(identity: &Identity) -> Observation<()> {
     let Some(cookie) = &identity.cookie else { return Observation::Known(()) };
     match environment(identity.pid) {
-        Ok(env) if env.is_empty() => Observation::Unknown(format!("the environment of process {} is empty", identity.pid)),
         Ok(env) if variable(&env, "SLOTD_COOKIE").as_deref() == Some(cookie.as_str()) => Observation::Known(()),
         Ok(_) => Observation::Absent,
         Err(error) if stat::is_gone(&error) => Observation::Absent,
@@ -72,17 +71,19 @@ fn bears(identity: &Identity) -> Observation<()> {
     }
 }
 
-/// What the process was started with (`/proc/PID/environ`), which only its user and root can read.
+/// What the process was started with (`/proc/PID/environ`), which only its user and root can read. In the middle of an `exec`
+/// it has none, and that must not be taken for one without our cookie: spawning returns to us in just that moment.
 pub(in crate::adapter) fn environment(pid: u32) -> io::Result<Vec<u8>> {
-    let mut env = Vec::new();
-    for _ in 0..EMPTY_LOOKS {
-        env = std::fs::read(format!("/proc/{pid}/environ"))?;
-        if !env.is_empty() {
-            break;
+    for _ in 0..EXEC_LOOKS {
+        // Asked first: what was past its exec before the look has an environment in it.
+        let was_starting = stat::is_in_exec(pid)?;
+        let env = std::fs::read(format!("/proc/{pid}/environ"))?;
+        if !env.is_empty() || !was_starting {
+            return Ok(env);
         }
         std::thread::yield_now();
     }
-    Ok(env)
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "it is just being started"))
 }
 
 /// One variable of such an environment.
@@ -114,26 +115,35 @@ pub(super) fn bearers(state: &Path) -> Observation<Vec<Bearer>> {
         (Ok(boot), Ok(pids)) => (boot, pids),
         (Err(error), _) | (_, Err(error)) => return Observation::Unknown(format!("cannot read the process table: {error}")),
     };
-    let others = pids.into_iter().filter(|pid| *pid != std::process::id());
-    Observation::Known(others.filter_map(|pid| bearer(pid, &boot, state)).collect())
+    let mut all = Vec::new();
+    for pid in pids.into_iter().filter(|pid| *pid != std::process::id()) {
+        match environment(pid) {
+            Ok(env) => all.extend(bearer(pid, &env, &boot, state)),
+            // It may be one of ours, and "none" could lead to a second start.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Observation::Unknown(format!("cannot read the environment of process {pid}: {error}"));
+            }
+            Err(_others_or_gone) => {}
+        }
+    }
+    Observation::Known(all)
 }
 
-/// The start time is read on both sides of the environment, so that both are the same process's.
-fn bearer(pid: u32, boot: &BootId, state: &Path) -> Option<Bearer> {
+/// The process is compared once more with what was read of it, so that both are the same process's.
+fn bearer(pid: u32, env: &[u8], boot: &BootId, state: &Path) -> Option<Bearer> {
+    let cookie = Cookie::new(variable(env, "SLOTD_COOKIE")?);
+    variable(env, STATE).filter(|text| Path::new(text) == state)?;
     let stat = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
-    let env = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let cookie = Cookie::new(variable(&env, "SLOTD_COOKIE")?);
-    variable(&env, STATE).filter(|text| Path::new(text) == state)?;
     let identity = Identity { boot: boot.clone(), pid, start: stat.start, cookie: Some(cookie) };
     let found = Found { resident: resident(pid).unwrap_or(0), age: stat.age(), identity };
     let bearer = Bearer {
-        service: ServiceName::new(variable(&env, "SLOTD_SERVICE")?),
-        slot: SlotName::new(variable(&env, "SLOTD_SLOT")?),
-        release: ReleaseId::new(variable(&env, "SLOTD_RELEASE")?),
+        service: ServiceName::new(variable(env, "SLOTD_SERVICE")?),
+        slot: SlotName::new(variable(env, "SLOTD_SLOT")?),
+        release: ReleaseId::new(variable(env, "SLOTD_RELEASE")?),
         parent: stat.parent,
         found,
     };
-    same_start(&bearer.found.identity).known().map(|_| bearer)
+    compare(&bearer.found.identity).known().map(|_| bearer)
 }
 
 /// Pins the process first, compares then, and signals what is pinned: between comparing and signalling a number could become

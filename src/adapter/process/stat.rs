@@ -36,6 +36,21 @@ pub fn read(pid: u32) -> io::Result<Stat> {
     parse(&String::from_utf8_lossy(&line)).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected /proc/PID/stat"))
 }
 
+/// Whether a process is in the middle of an `exec`: it has memory of its own already (`vsize`, field 23; a kernel thread never
+/// has any), and the place of its environment is not known yet (`env_end`, field 51).
+pub(super) fn is_in_exec(pid: u32) -> io::Result<bool> {
+    let line = std::fs::read(format!("/proc/{pid}/stat"))?;
+    Ok(lies_in_exec(&String::from_utf8_lossy(&line)))
+}
+
+fn lies_in_exec(line: &str) -> bool {
+    let Some((_, rest)) = line.rsplit_once(')') else { return false };
+    let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+    // The third field is the first behind the name.
+    let is_zero = |number: usize| fields.get(number - 3).is_none_or(|field| *field == "0");
+    !is_zero(23) && is_zero(51)
+}
+
 /// Whether an error from a file under `/proc/PID` means that the process is gone: the folder is, or the process went between
 /// open and read.
 pub fn is_gone(error: &io::Error) -> bool {
@@ -67,6 +82,18 @@ mod tests {
         }
         assert_eq!(parse("10 (sh S 42"), None);
         assert_eq!(parse("10 (sh) S 42 7"), None);
+    }
+
+    #[test]
+    fn an_exec_under_way_has_memory_and_no_environment_yet() {
+        let line = |vsize: &str, env_end: &str| {
+            let mut fields = ["1"; 50];
+            (fields[23 - 3], fields[51 - 3]) = (vsize, env_end);
+            format!("10 (java) {}", fields.join(" "))
+        };
+        assert!(lies_in_exec(&line("4096", "0")));
+        assert!(!lies_in_exec(&line("4096", "140737")) && !lies_in_exec(&line("0", "0")), "past it; a kernel thread");
+        assert!(!is_in_exec(std::process::id()).unwrap());
     }
 
     #[test]
