@@ -70,10 +70,30 @@ fn live(graph: &mut Graph<'_>) -> u32 {
     for members in &parts.cyclic {
         if fair::goes_on(graph, &parts.of, members) {
             let at = members.iter().copied().min().unwrap_or(0);
+            if std::env::var_os("CYCLE").is_some() {
+                cycle(graph, members, at);
+            }
             graph.violate(format!("L3: a fair cycle (of {} states)", members.len()), at, None);
         }
     }
     parts.longest
+}
+
+/// Prints one way round, for whoever looks for the reason.
+fn cycle(graph: &mut Graph<'_>, members: &[u32], from: u32) {
+    let mut here = from;
+    for _ in 0..40 {
+        let Some(next) = graph.fair_from(here).iter().copied().find(|to| members.contains(to)) else { return };
+        let pair = [graph.states.items[here as usize], graph.states.items[next as usize]];
+        for (label, world) in story::moves(&mut graph.mind, &pair) {
+            let act = story::act(&graph.mind, label).map_or_else(String::new, |act| act.to_string());
+            println!("   round: {label} {act}\n          {}", story::shown(&world));
+        }
+        here = next;
+        if here == from {
+            return;
+        }
+    }
 }
 
 /// L1 and L2: every end is a good one.
