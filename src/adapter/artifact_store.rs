@@ -359,7 +359,7 @@ mod tests {
         writer.lock().unwrap();
         place.host.install(Path::new("unused"), &digest).unwrap();
         assert!(!dead.exists() && alive.exists());
-        drop(writer);
+        writer.unlock().unwrap();
         place.host.install(Path::new("unused"), &digest).unwrap();
         assert!(!folder.exists());
     }

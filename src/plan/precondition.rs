@@ -59,9 +59,7 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         }
         Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, Some(to))).collect(),
         // Whoever serves must still do so when another slot is stopped: it may be the only other one that answers.
-        Act::Stop { slot, .. } => {
-            unmoved(route).into_iter().chain(serves(seen, live.filter(|live| *live != slot))).collect()
-        }
+        Act::Stop { slot, .. } => unmoved(route).into_iter().chain(serves(seen, live.filter(|live| *live != slot))).collect(),
         Act::TidyFlags { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
         Act::Install { .. }

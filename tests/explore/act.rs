@@ -104,7 +104,15 @@ fn verbs() -> [(&'static str, Decision); 7] {
 
 impl<'a> Mind<'a> {
     pub(crate) fn new(given: &'a Given, mutant: Mutant) -> Self {
-        Self { given, mutant, keys: Interner::default(), decided: Vec::new(), looks: Vec::new(), notes: Interner::default(), noted: Vec::new() }
+        Self {
+            given,
+            mutant,
+            keys: Interner::default(),
+            decided: Vec::new(),
+            looks: Vec::new(),
+            notes: Interner::default(),
+            noted: Vec::new(),
+        }
     }
 
     /// How many different things were seen.
@@ -218,7 +226,12 @@ fn visible(world: &World) -> World {
 
 /// The part of a world that is in its ledger, or that a step writes down.
 fn noticed(world: &World) -> World {
-    let slot = |slot: Slot| Slot { life: if slot.there() { Life::Boot } else { Life::None }, link: slot.link, ours: slot.ours, ..Slot::default() };
+    let slot = |slot: Slot| Slot {
+        life: if slot.there() { Life::Boot } else { Life::None },
+        link: slot.link,
+        ours: slot.ours,
+        ..Slot::default()
+    };
     let nginx = Nginx {
         old: if world.nginx.old == Text::Absent { Text::Absent } else { Text::Garbage },
         cur_noted: world.nginx.cur_noted,
@@ -227,7 +240,15 @@ fn noticed(world: &World) -> World {
         old_looked: world.nginx.old_looked,
         ..Nginx::default()
     };
-    World { slots: world.slots.map(slot), nginx, mem: world.mem, wish: world.wish, stored: world.stored, look: world.look, ..World::default() }
+    World {
+        slots: world.slots.map(slot),
+        nginx,
+        mem: world.mem,
+        wish: world.wish,
+        stored: world.stored,
+        look: world.look,
+        ..World::default()
+    }
 }
 
 fn holds(planned: &ServicePlan) -> u64 {

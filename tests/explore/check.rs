@@ -10,7 +10,8 @@ use crate::model::{Life, Text, World};
 
 /// S10 and S14: no hold without a word, an end and a time; nothing pending behind "converged".
 pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
-    let mute = planned.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero() && h.wakes.is_empty());
+    let mute =
+        planned.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero() && h.wakes.is_empty());
     if let Some(hold) = mute {
         return Some(format!("S14: the hold {} does not say what, until when or when to look", hold.reason));
     }
@@ -117,15 +118,14 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
     let slot = before.slots[usize::from(at)];
     let old = before.nginx.up && before.nginx.old != Text::Absent && before.nginx.old.leads(before.flags) == Some(at);
     let coming = before.nginx.up && before.nginx.pending && before.disk.leads(before.flags) == Some(at);
-    let others = (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
+    let others =
+        (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
     match () {
         () if slot.there() => Some(format!("S6: `{}` beside a process that is there", look.act)),
         () if slot.stranger => Some(format!("S5: `{}` on a port that is taken", look.act)),
         () if others && (old || before.reaches(at)) => Some(format!("S5: `{}` where requests are still routed", look.act)),
         () if others && coming && !serves => Some(format!("S5: `{}` where a reload is about to lead", look.act)),
-        () if after.tries > ATTEMPTS && others && !serves => {
-            Some(format!("S12: `{}` for the time after max_attempts", look.act))
-        }
+        () if after.tries > ATTEMPTS && others && !serves => Some(format!("S12: `{}` for the time after max_attempts", look.act)),
         () => None,
     }
 }

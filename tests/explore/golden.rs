@@ -18,7 +18,9 @@ fn read() -> BTreeMap<String, String> {
 /// What differs from the golden figures; with `UPDATE_GOLDEN=1` nothing does, and the file is rewritten.
 pub(crate) fn compare(rows: &[Row]) -> Vec<String> {
     let mut golden = read();
-    let of = |row: &Row| (format!("{} at {}", row.name, row.budget), format!("{} states, {} transitions", row.states, row.transitions));
+    let of = |row: &Row| {
+        (format!("{} at {}", row.name, row.budget), format!("{} states, {} transitions", row.states, row.transitions))
+    };
     let found: Vec<_> = rows.iter().map(of).collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         golden.extend(found);

@@ -19,25 +19,51 @@ pub(crate) enum Edge {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Label {
     /// slotd observes and plans; silent steps are done; the number of the look when a visible step follows.
-    Look { who: u8, fresh: bool, asked: Asked, look: u32, silent: u8 },
+    Look {
+        who: u8,
+        fresh: bool,
+        asked: Asked,
+        look: u32,
+        silent: u8,
+    },
     /// The same with one fact unread.
-    Gap { who: u8, gap: Gap, look: u32, silent: u8 },
+    Gap {
+        who: u8,
+        gap: Gap,
+        look: u32,
+        silent: u8,
+    },
     /// slotd is killed behind so many silent steps of a pass.
-    KilledSilent { silent: u8 },
+    KilledSilent {
+        silent: u8,
+    },
     /// The precondition no longer holds.
-    Refused { look: u32 },
+    Refused {
+        look: u32,
+    },
     /// The step fails, for a reason of `Reason::ALL` or for none.
-    Failed { look: u32, reason: u8 },
+    Failed {
+        look: u32,
+        reason: u8,
+    },
     /// The visible step is carried out.
-    Step { look: u32 },
+    Step {
+        look: u32,
+    },
     /// slotd is killed before the act, which is written down as begun.
-    KilledBefore { look: u32 },
+    KilledBefore {
+        look: u32,
+    },
     /// slotd is killed behind the act, before that is written down.
-    KilledBehind { look: u32 },
+    KilledBehind {
+        look: u32,
+    },
     /// slotd is killed between passes or before a precondition is read.
     Killed,
     /// Somebody binds the port between the precondition and the JVM's own bind.
-    Stolen { look: u32 },
+    Stolen {
+        look: u32,
+    },
     /// A process comes up.
     Ready(u8),
     /// A process ends by itself.

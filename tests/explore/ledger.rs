@@ -302,7 +302,13 @@ fn absorb_slots(given: &Given, ledger: &Ledger, world: &mut World) {
         let Some(record) = ledger.slots.get(&given.names[i]) else { continue };
         let mine = slot.there() && record.process.as_ref() == Some(&identity(at, *slot));
         let carries = slot.there() && slot.ours && record.process.is_none() && record.cookie == Some(cookie(at));
-        slot.link = if mine { Link::Recorded } else if carries { Link::Cookie } else { Link::Stray };
+        slot.link = if mine {
+            Link::Recorded
+        } else if carries {
+            Link::Cookie
+        } else {
+            Link::Stray
+        };
         recs[i] = unrecord(given, ledger, record, at);
     }
     world.mem.recs = recs;

@@ -135,7 +135,8 @@ const BLIND: [Mutant; 24] = [
         route(s, |r| {
             if let (Some(Include::Ours(text)), Some(flags)) = (r.include.known(), r.flags.known()) {
                 let slot = text.effective(flags).map(|t| t.slot.clone());
-                r.loaded = slot.map_or(Observation::Absent, |slot| Observation::Known(Loaded { generation: text.generation, slot }));
+                r.loaded =
+                    slot.map_or(Observation::Absent, |slot| Observation::Known(Loaded { generation: text.generation, slot }));
             }
         });
     }),

@@ -105,7 +105,10 @@ fn slot(given: &Given, world: &World, at: u8, variant: Variant) -> ObservedSlot 
         process: hidden(no_process, process),
         exit: if gone { Observation::Known(exit) } else { Observation::Absent },
         occupants: hidden(no_port, Observation::Known(occupants(at, slot))),
-        probe: hidden(variant.gap == Some(Gap::Probe(at)), if known && !no_process { probe(slot, variant.fresh) } else { Observation::Absent }),
+        probe: hidden(
+            variant.gap == Some(Gap::Probe(at)),
+            if known && !no_process { probe(slot, variant.fresh) } else { Observation::Absent },
+        ),
         traffic: traffic(world, at, known && !no_process),
     }
 }

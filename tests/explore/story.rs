@@ -3,9 +3,9 @@
 use slotd::plan::step::Act;
 
 use crate::act::Mind;
+use crate::config::label;
 use crate::graph::{Graph, Violation, successors};
 use crate::label::Label;
-use crate::config::label;
 use crate::model::{Life, Rec, Slot, Text, World};
 
 /// The story of a violation, and the same for a machine.
@@ -84,17 +84,29 @@ pub(crate) fn shown(world: &World) -> String {
     let old = if nginx.old == Text::Absent { String::new() } else { format!(", older {}", text(nginx.old, world.flags)) };
     let pending = if nginx.pending { ", a reload on its way" } else { "" };
     let cut = mem.cut;
-    let cutover = if cut.on { format!(" | cutover real{}->real{} age {}", cut.from.wrapping_add(1), cut.to + 1, cut.age) } else { String::new() };
+    let cutover = if cut.on {
+        format!(" | cutover real{}->real{} age {}", cut.from.wrapping_add(1), cut.to + 1, cut.age)
+    } else {
+        String::new()
+    };
     let quarantine = if mem.quarantine == 0 { String::new() } else { format!(" | quarantine {:b}", mem.quarantine) };
     let include = text(world.disk, world.flags);
-    format!("{} | include {include} | nginx {runs}{old}{pending} | manifest {}{cutover}{quarantine}", slots.join(", "), world.wish)
+    format!(
+        "{} | include {include} | nginx {runs}{old}{pending} | manifest {}{cutover}{quarantine}",
+        slots.join(", "),
+        world.wish
+    )
 }
 
 fn one(slot: Slot, rec: Rec, n: usize) -> String {
     let stranger = if slot.stranger { " and a stranger" } else { "" };
     let marks = [(rec.served, "served"), (rec.stopping > 0, "told to end"), (rec.condemned, "failed")];
     let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
-    let noted = if rec.on { format!(" (noted {}{})", label(rec.rel, 0), marks.iter().map(|m| format!(", {m}")).collect::<String>()) } else { String::new() };
+    let noted = if rec.on {
+        format!(" (noted {}{})", label(rec.rel, 0), marks.iter().map(|m| format!(", {m}")).collect::<String>())
+    } else {
+        String::new()
+    };
     match slot.life {
         Life::None => format!("real{n} empty{stranger}{noted}"),
         life => format!("real{n} {life:?} {}{stranger}{noted}", label(slot.rel, 0)),

@@ -1,5 +1,7 @@
 //! Processes and locks of a real Linux, started through the real slotd; a shell script stands in for java where it can.
 
+#![expect(clippy::disallowed_methods, reason = "a test lays out files and starts processes")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -88,6 +88,7 @@ mod tests {
         let port = crate::model::id::Port(listener.local_addr().unwrap().port());
         let inode = crate::adapter::sockets::listeners(port).unwrap()[0].inode;
         assert!(sockets_of(std::process::id()).contains(&inode));
-        assert_eq!(holders(&[inode].into())[&inode], [std::process::id()]);
+        // Behind us may stand a child of another test, between its fork and its exec.
+        assert_eq!(holders(&[inode].into())[&inode].first(), Some(&std::process::id()));
     }
 }

@@ -23,6 +23,14 @@ fn listener(address: &str) -> (TcpListener, Port) {
     (listener, port)
 }
 
+/// Closes a listener for good: a child that another test is just starting holds a copy until its exec.
+fn close(listener: TcpListener, port: Port) {
+    drop(listener);
+    while !listeners(port).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+}
+
 fn me() -> Identity {
     let pid = std::process::id();
     Identity { boot: clock::boot_id().unwrap(), pid, start: stat::read(pid).unwrap().start, cookie: None }
@@ -61,7 +69,7 @@ fn a_free_port_has_no_occupants_even_with_connections_that_have_just_ended() {
     // The side that closes first is left in TIME-WAIT, here the server's.
     drop(served);
     drop(client);
-    drop(listener);
+    close(listener, port);
     assert!(occupants(&host(), &question(port, "::")).is_empty());
 }
 
@@ -70,7 +78,7 @@ fn the_slot_that_listens_itself_is_no_occupant() {
     let (listener, port) = listener("[::]:0");
     let mine = PortQuestion { own: vec![me()], ..question(port, "::") };
     assert_eq!(host().occupied(&mine), Observation::Known(PortFact { own: true, occupants: Vec::new() }));
-    drop(listener);
+    close(listener, port);
     assert_eq!(host().occupied(&mine), Observation::Known(PortFact { own: false, occupants: Vec::new() }));
 }
 
