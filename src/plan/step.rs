@@ -221,8 +221,9 @@ impl Act {
 
     /// Whether what was observed before the step no longer holds after it: a pass does at most one of these a service.
     pub fn outdates_the_look(&self) -> bool {
-        // An adopted process was seen as an occupant and has yet to be seen as the slot's own.
-        self.is_visible() || matches!(self, Self::Adopt { .. } | Self::Retire)
+        // What others started was seen as an occupant and has yet to be seen as the slot's own.
+        let was_an_occupant = matches!(self, Self::Adopt { process, .. } if process.cookie.is_none());
+        was_an_occupant || self.is_visible() || *self == Self::Retire
     }
 
     /// Whether anybody but slotd can notice it.

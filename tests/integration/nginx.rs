@@ -147,6 +147,8 @@ impl Bench {
 
     fn start(&self) -> Nginx {
         self.start_with(&self.service.proxy.nginx.config);
+        // A worker names itself a moment after it was forked.
+        wait("titles", || self.nginx().known().is_some_and(|nginx| !nginx.workers.is_empty()));
         self.nginx().known().cloned().unwrap_or_else(|| panic!("{:?}", self.nginx()))
     }
 

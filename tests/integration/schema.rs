@@ -181,3 +181,14 @@ fn keywords(schema: &Value, words: &mut Vec<String>) {
         }
     }
 }
+
+#[test]
+fn the_readme_lists_every_reason_with_its_kind_and_meaning() {
+    use slotd::model::status::Reason;
+    let readme = crate::support::read("README.md");
+    let listed: Vec<_> = readme.lines().filter(|l| l.starts_with("| `") && l.split('|').count() == 5).collect();
+    for reason in Reason::ALL {
+        let row = format!("| `{}` | {} | {} |", reason.word(), reason.kind(), reason.meaning());
+        assert!(listed.contains(&row.as_str()), "README.md lacks: {row}");
+    }
+}

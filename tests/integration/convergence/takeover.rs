@@ -94,7 +94,7 @@ fn an_include_to_a_port_where_nothing_runs_is_taken_over_too() {
 
 #[test]
 fn a_takeover_whose_process_dies_meanwhile_still_ends_well() {
-    for at in (0..3_000).step_by(100) {
+    for at in (0..2_500).step_by(100) {
         let stage = scripts(8081, &[("real1", 8081)]);
         stage.world.after(at, Fault::Crash(port(8081)));
         stage.world.converges(&stage.goal());
