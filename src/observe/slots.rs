@@ -77,8 +77,9 @@ impl Look<'_> {
         let found = self.process(host, table);
         let exit = self.exit(host, &found);
         let (process, occupants) = self.port(host, found, table);
-        let probe = self.probe(host, process.known(), watch).await;
+        // Counted before the slot is asked: our own question would count as a connection.
         let traffic = self.traffic(host, ledger, process.known(), watch);
+        let probe = self.probe(host, process.known(), watch).await;
         ObservedSlot { port: self.port, process, exit, occupants, probe, traffic }
     }
 

@@ -53,13 +53,15 @@ fn bound(port: u16) -> OwnedFd {
 }
 
 /// An outgoing connection whose own port is this one.
-fn outgoing(port: u16) -> (OwnedFd, TcpListener, TcpStream) {
+///
+/// The far end is dropped first: whoever closes first keeps the port for the minute of TIME-WAIT, in which nobody can bind it.
+fn outgoing(port: u16) -> (TcpStream, TcpListener, OwnedFd) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let far = listener.local_addr().unwrap().port();
     let near = bound(port);
     connect(near.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, far)).unwrap();
     let (accepted, _) = listener.accept().unwrap();
-    (near, listener, accepted)
+    (accepted, listener, near)
 }
 
 #[test]
