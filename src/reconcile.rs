@@ -26,6 +26,10 @@ const SILENT_STEPS: usize = 12;
 /// After a step that failed the next look comes this late: what keeps it from being done is seldom gone at once.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// The host moves between a look and an act by chance, so the next look comes at once; where it does so every time, this is the
+/// second pause, and each is twice the one before up to [`AFTER_FAILURE`]: without it one core would be busy with looking.
+const AFTER_MOVES: Duration = Duration::from_millis(20);
+
 /// What a pass is about.
 #[derive(Clone, Debug)]
 pub struct Goal {
@@ -188,6 +192,10 @@ pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut 
         let done = advance(host, goal, &mut observed, service, &mut proxy, sink).await;
         stepped.extend(done.stepped.then(|| service.name.clone()));
         failures.extend(done.failure.map(|error| (service.name.clone(), error)));
+        let moves = watch.moved(&service.name, done.moved);
+        if done.moved {
+            service.again = Some(pause(moves));
+        }
     }
     let took = host.now().at.since(began);
     Ok(outcome(plan, stepped, failures, took))
@@ -201,10 +209,20 @@ fn outcome(plan: Plan, stepped: Vec<ServiceName>, failures: Vec<(ServiceName, St
     Outcome { plan, stepped, failures, again, wakes, took }
 }
 
+/// The pause after so many passes in a row in which the host had moved.
+fn pause(moves: u32) -> Duration {
+    match moves.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(doubled) => (AFTER_MOVES * (1 << doubled.min(10))).min(AFTER_FAILURE),
+    }
+}
+
 /// What a pass did about one service.
 #[derive(Default)]
 struct Advance {
     stepped: bool,
+    /// The host was not any more as it had been seen.
+    moved: bool,
     failure: Option<String>,
 }
 
@@ -300,11 +318,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// A step that the world kept from being done is a hold; one that nobody can decide about is a failure.
 fn failed(service: &mut ServicePlan, error: &ExecuteError, done: &mut Advance) {
-    let moved = matches!(error, ExecuteError::Moved { .. });
     let Some(reason) = error.reason() else {
-        // The host moved between the look and the act: no failure, only a reason to look again at once.
-        done.stepped = moved;
-        done.failure = (!moved).then(|| chain(error));
+        // The host moved between the look and the act: no failure, only a reason to look again.
+        done.moved = matches!(error, ExecuteError::Moved { .. });
+        done.failure = (!done.moved).then(|| chain(error));
         return;
     };
     service.next = Next::Hold;

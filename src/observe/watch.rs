@@ -12,6 +12,7 @@ use crate::model::observed::{Answer, Probe, Traffic};
 #[derive(Debug, Default)]
 pub struct Watch {
     services: BTreeMap<ServiceName, ServiceWatch>,
+    moved: BTreeMap<ServiceName, u32>,
 }
 
 impl Watch {
@@ -21,6 +22,13 @@ impl Watch {
 
     pub(super) fn put(&mut self, name: ServiceName, watch: ServiceWatch) {
         self.services.insert(name, watch);
+    }
+
+    /// Counts passes in a row in which the host had moved between the look and the act; gives how many that makes.
+    pub fn moved(&mut self, name: &ServiceName, again: bool) -> u32 {
+        let count = if again { self.moved.get(name).map_or(1, |n| n.saturating_add(1)) } else { 0 };
+        self.moved.insert(name.clone(), count);
+        count
     }
 }
 

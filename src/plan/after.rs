@@ -1,22 +1,16 @@
 //! After a cutover: the old slot drains and becomes what the policy says, what nobody needs is stopped, the deployment is written down.
 
-use std::time::Duration;
-
 use crate::model::desired::Standby;
 use crate::model::id::{Digest, ReleaseId, SlotName};
 use crate::model::release::Release;
 use crate::plan::deploy;
 use crate::plan::facts::Case;
-use crate::plan::pace;
-use crate::plan::ruling::{Ruling, hold};
+use crate::plan::ruling::Ruling;
 use crate::plan::step::Act;
 use crate::plan::target;
 
 /// Releases kept for a way back beyond those of the slots; each costs one jar on the disk.
 const KEPT: usize = 5;
-
-/// The kernel needs a moment to take a large process apart; only a process that is there for longer has outlived KILL.
-const KILL_TAKES: Duration = Duration::from_secs(5);
 
 /// Processes that were told to end: killed when their time is over.
 pub(super) fn stopping(case: &Case<'_>) -> Ruling {
@@ -27,16 +21,8 @@ fn stop_overdue(case: &Case<'_>, slot: &SlotName) -> Ruling {
     let (Some(record), Some(process)) = (case.record(slot), case.process(slot)) else { return Ruling::clear() };
     let Some(told) = record.stopping else { return Ruling::clear() };
     let elapsed = case.since(&record.boot, told).unwrap_or_default();
-    if elapsed < case.spec.launch.stop_timeout {
-        return Ruling::note(deploy::stopping(case, slot));
-    }
-    if let Some(killed) = record.killing {
-        if case.since(&record.boot, killed).unwrap_or_default() < KILL_TAKES {
-            return Ruling::note(deploy::stopping(case, slot));
-        }
-        let detail = format!("{slot} (pid {}) outlived KILL", process.identity.pid);
-        let until = "the kernel lets it go (a process in uninterruptible sleep)";
-        return Ruling::note(hold(crate::model::status::Reason::NotStopped, detail, until, pace::WORLD));
+    if elapsed < case.spec.launch.stop_timeout || record.killing.is_some() {
+        return Ruling::note(deploy::ending(case, slot));
     }
     let mut processes = vec![process.identity.clone()];
     processes.extend(process.family.iter().cloned());
@@ -83,7 +69,7 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
     if !record.served {
         return Some(format!("{} on {slot} is not asked for any more", record.version));
     }
-    if case.spec.port_of(slot).is_none() || !case.is_in_place(slot) {
+    if !case.is_in_place(slot) && !deploy::is_in_vain(case, slot) {
         return Some(format!("the manifest has no {slot} on port {}", record.port));
     }
     standby_is_over(case)

@@ -19,6 +19,9 @@ use crate::plan::ruling::{Ruling, hold};
 use crate::plan::safety;
 use crate::plan::step::{Act, Fate};
 
+/// The kernel needs a moment to take a large process apart; only a process that is there for longer has outlived KILL.
+const KILL_TAKES: Duration = Duration::from_secs(5);
+
 /// Whether the release serves, from a process that may go on, where the manifest wants it.
 pub(super) fn serves(case: &Case<'_>, release: &Release) -> bool {
     case.live().is_some_and(|live| {
@@ -76,7 +79,7 @@ fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
     let back = ledger.person.rollback.as_ref().is_some_and(|r| r.to == release.id);
     let promoted = ledger.person.promoted.as_ref() == Some(&release.id);
     let served = case.live().is_some_and(|live| case.is_fit(live));
-    if case.spec.slot_policy.promote == Promote::Auto || back || promoted || !served {
+    if case.spec.slot_policy.promote == Promote::Auto || back || promoted || !served || case.was_last(release) {
         return Ruling::clear();
     }
     Ruling::block(hold(
@@ -90,8 +93,8 @@ fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
 /// A candidate that is not ready: until its deadline it is waited for, then it has failed.
 fn wait(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
     let age = case.record(slot).and_then(|r| case.since(&r.boot, r.since)).unwrap_or_default();
-    let answers = case.answers(slot);
-    if age < case.spec.health.deadline || (answers && case.record(slot).is_some_and(|r| r.served)) {
+    // One that has begun to answer, or could not be asked, while its deadline passed has not failed.
+    if age < case.spec.health.deadline || case.bad(slot) == 0 {
         return Ruling::block(heal::starting(case, slot, age));
     }
     let cause = format!("not ready {} s after its start: {}", case.spec.health.deadline.as_secs(), heal::said(case, slot));
@@ -188,7 +191,9 @@ fn place(case: &Case<'_>, release: &Release) -> Ruling {
         return memory(case).then(|| start(case, slot, release));
     }
     let mut rulings: Vec<_> = idle.iter().map(|slot| make_free(case, slot)).collect();
-    rulings.sort_by_key(|r| (r.step.is_none(), r.holds.first().map(Hold::kind)));
+    // A slot that is being made free already needs no second one to be stopped.
+    let ends = |r: &Ruling| r.holds.iter().any(|hold| hold.reason == Reason::Stopping);
+    rulings.sort_by_key(|r| (!ends(r), r.step.is_none(), r.holds.first().map(Hold::kind)));
     rulings.into_iter().next().unwrap_or_else(Ruling::clear)
 }
 
@@ -242,7 +247,8 @@ fn make_free(case: &Case<'_>, slot: &SlotName) -> Ruling {
         return Ruling::block(hold(Reason::ProcessUnknown, format!("{slot}: {why}"), "let slotd read it", pace::WORLD));
     }
     match &seen.process {
-        Observation::Known(_) if case.is_stopping(slot) => Ruling::block(stopping(case, slot)),
+        Observation::Known(_) if case.is_stopping(slot) => Ruling::block(ending(case, slot)),
+        Observation::Known(_) if is_in_vain(case, slot) => Ruling::block(live_holds(case, slot)),
         Observation::Known(_) => stop(case, slot, format!("{slot} is needed")),
         Observation::Absent | Observation::Unknown(_) => Ruling::block(port_taken(case, slot)),
     }
@@ -258,8 +264,34 @@ pub(super) fn stop(case: &Case<'_>, slot: &SlotName, why: String) -> Ruling {
     Ruling::act(act, why, format!("process {} has ended", process.identity.pid))
 }
 
-/// A process that was told to end.
-pub(super) fn stopping(case: &Case<'_>, slot: &SlotName) -> Hold {
+/// Whether stopping an idle slot would be in vain, because the live one has the port that it is to get.
+pub(super) fn is_in_vain(case: &Case<'_>, slot: &SlotName) -> bool {
+    let holder = case.spec.port_of(slot).and_then(|port| case.holder(port));
+    holder.is_some_and(|holder| holder != slot && case.live() == Some(holder))
+}
+
+fn live_holds(case: &Case<'_>, slot: &SlotName) -> Hold {
+    let port = case.spec.port_of(slot).map_or(0, |port| port.0);
+    let detail = format!("{slot} is to get port {port}, on which the live slot serves");
+    hold(Reason::PortTaken, detail, format!("give {slot} a port in the manifest that no running slot has"), pace::WORLD)
+}
+
+/// A process that was told to end: one that has outlived KILL is nobody's to wait for.
+pub(super) fn ending(case: &Case<'_>, slot: &SlotName) -> Hold {
+    let killed = case.record(slot).and_then(|r| Some((r, r.killing?)));
+    if killed.is_none_or(|(r, at)| case.since(&r.boot, at).unwrap_or_default() < KILL_TAKES) {
+        return stopping(case, slot);
+    }
+    let pid = case.process(slot).map_or(0, |p| p.identity.pid);
+    hold(
+        Reason::NotStopped,
+        format!("{slot} (pid {pid}) outlived KILL"),
+        "the kernel lets it go (a process in uninterruptible sleep)",
+        pace::WORLD,
+    )
+}
+
+fn stopping(case: &Case<'_>, slot: &SlotName) -> Hold {
     let process = case.process(slot).map(|p| p.identity.clone());
     let timeout = case.spec.launch.stop_timeout;
     let elapsed = case.record(slot).and_then(|r| Some((r, r.stopping?))).and_then(|(r, at)| case.since(&r.boot, at));

@@ -6,6 +6,7 @@ use crate::model::desired::{CutoverMode, ServiceSpec};
 use crate::model::id::{Identity, Now, Port, ReleaseId, SlotName};
 use crate::model::ledger::{Cutover, Ledger, SlotRecord};
 use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedService, ObservedSlot, Occupant};
+use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm, RouteText, Target};
 
 /// Bad answers in a row before a live slot counts as not ready: one or two are a slow garbage collection, and a cutover for
@@ -110,17 +111,25 @@ impl<'a> Case<'a> {
     /// Where the include with its flags leads.
     pub(super) fn on_disk(&self) -> Option<&'a SlotName> {
         match self.seen.route.include.known()? {
-            Include::Ours(text) => {
-                let flags = match &self.seen.route.flags {
-                    Observation::Known(flags) => flags.as_slice(),
-                    Observation::Absent => &[],
-                    Observation::Unknown(_) => return None,
-                };
-                text.effective(flags).map(|target| &target.slot)
-            }
+            Include::Ours(text) => self.leads(text),
             Include::Plain(target) => Some(&target.slot),
             Include::Elsewhere { .. } | Include::Edited { .. } => None,
         }
+    }
+
+    /// Where a text of ours leads while the flags stand that do.
+    fn leads(&self, text: &'a RouteText) -> Option<&'a SlotName> {
+        let flags = match (text.form, &self.seen.route.flags) {
+            (RouteForm::Static, _) | (RouteForm::Flag, Observation::Absent) => &[],
+            (RouteForm::Flag, Observation::Known(flags)) => flags.as_slice(),
+            (RouteForm::Flag, Observation::Unknown(_)) => return None,
+        };
+        text.effective(flags).map(|target| &target.slot)
+    }
+
+    /// The include as it was written last, while the file is gone: nginx goes on following what it has loaded.
+    fn lost(&self) -> Option<&'a RouteText> {
+        self.ledger().route.as_ref().filter(|_| self.seen.route.include.is_absent())
     }
 
     /// Where nginx says that it would go.
@@ -138,15 +147,17 @@ impl<'a> Case<'a> {
         [self.on_disk(), self.loaded(), self.proxied()].contains(&Some(slot))
     }
 
-    /// The slot that users reach: by what nginx says, else by what answers, else by what stands on disk, unless that was written
-    /// since nginx was last seen to load it.
+    /// The slot that users reach: by what nginx says, else by what answers, else by what stands on disk (or stood there, where the
+    /// file is gone), unless that was written since nginx was last seen to load it.
     pub(super) fn live(&self) -> Option<&'a SlotName> {
-        self.loaded().or_else(|| self.proxied()).or_else(|| self.leaving()).or_else(|| self.on_disk())
+        let written = || self.leaving().or_else(|| self.on_disk()).or_else(|| self.leads(self.lost()?));
+        self.loaded().or_else(|| self.proxied()).or_else(written)
     }
 
     /// The slot that served when the include was written, while nginx has not loaded it yet.
     fn leaving(&self) -> Option<&'a SlotName> {
-        let unloaded = self.text().is_some_and(|text| text.generation > self.ledger().proven);
+        let written = self.text().or_else(|| self.lost());
+        let unloaded = written.is_some_and(|text| text.generation > self.ledger().proven);
         self.ledger().leaving.as_ref().filter(|_| unloaded)
     }
 
@@ -161,11 +172,18 @@ impl<'a> Case<'a> {
         foreign || own
     }
 
-    /// The port that the route uses for a slot: of the process that serves there, else of the manifest.
-    pub(super) fn port(&self, slot: &SlotName) -> Option<Port> {
-        let wanted = self.spec.port_of(slot);
-        let moved = self.live() == Some(slot) && self.process(slot).is_some();
-        if moved { self.record(slot).map(|r| r.port).or(wanted) } else { wanted }
+    /// The port that the route uses for a slot: of the process that runs there, else of the manifest; none while another slot's
+    /// process has not left that port, because a port must not name two slots.
+    fn port(&self, slot: &SlotName) -> Option<Port> {
+        let runs = self.slot(slot).is_some_and(|s| !s.process.is_absent());
+        let here = self.record(slot).filter(|_| runs).map(|record| record.port);
+        here.or_else(|| self.spec.port_of(slot).filter(|port| self.holder(*port).is_none()))
+    }
+
+    /// The slot whose process has a port.
+    pub(super) fn holder(&self, port: Port) -> Option<&'a SlotName> {
+        let has = |slot: &&SlotName| self.process(slot).is_some() && self.slot(slot).is_some_and(|s| s.port == port);
+        self.places().into_iter().find(has)
     }
 
     /// Whether the process of a slot listens where the manifest wants it.
@@ -245,6 +263,11 @@ impl<'a> Case<'a> {
         let Some(record) = self.record(slot) else { return false };
         let quarantined = record.release.as_ref().is_some_and(|r| self.ledger().quarantine.contains_key(r));
         record.served && record.condemned.is_none() && !quarantined
+    }
+
+    /// Whether a release is the one that was deployed last: bringing it back, after a failure or for a restart, is no new deployment.
+    pub(super) fn was_last(&self, release: &Release) -> bool {
+        self.ledger().good.last() == Some(&release.id)
     }
 
     /// What identifies the live process, for a restart that a person asked for.

@@ -9,6 +9,7 @@ use crate::model::observed::{Answer, Observation};
 use crate::model::release::Release;
 use crate::model::status::Reason;
 use crate::model::wake::Wake;
+use crate::plan::deploy;
 use crate::plan::facts::{BAD_ANSWERS, Case};
 use crate::plan::hold::Hold;
 use crate::plan::lead;
@@ -199,6 +200,9 @@ fn restartable<'a>(case: &Case<'a>, live: &SlotName) -> Option<&'a Release> {
 /// Starts a release where the route already leads; nothing else serves, so it is never given up, only slowed down.
 fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
     let Some(port) = case.slot(live).map(|s| s.port) else { return Ruling::clear() };
+    if case.process(live).is_some() {
+        return Ruling::block(deploy::ending(case, live));
+    }
     let kinds = [FailureKind::Crash, FailureKind::Start];
     let failures = pace::failures(case.ledger(), &release.id, &kinds, &case.now.boot, case.now.at);
     let rest = pace::remaining(&failures, 1, case.now.at);

@@ -34,7 +34,7 @@ pub(super) fn lead(case: &Case<'_>, goal: &SlotName) -> Ruling {
         return Ruling::block(hold);
     }
     if let Observation::Unknown(why) = &case.seen.route.nginx {
-        return Ruling::block(unverified(why));
+        return restore(case).then(|| Ruling::block(unverified(why)));
     }
     reloading(case).then(|| tidy(case)).then(|| write(case, goal)).then(|| {
         let Some(text) = case.text() else { return Ruling::clear() };
@@ -88,6 +88,14 @@ fn unverified(why: &str) -> Hold {
     hold(Reason::ProxyUnverified, why, "see that exactly one nginx runs with proxy.nginx.config", pace::WORLD)
 }
 
+/// A lost include keeps nginx from starting again, so it is written back where the traffic goes even while nginx cannot be asked.
+fn restore(case: &Case<'_>) -> Ruling {
+    match case.live() {
+        Some(live) if case.seen.route.include.is_absent() => write(case, live),
+        Some(_) | None => Ruling::clear(),
+    }
+}
+
 /// A reload that is under way, or that has not taken effect.
 pub(super) fn reloading(case: &Case<'_>) -> Ruling {
     let Some(reload) = case.ledger().reload.as_ref() else { return Ruling::clear() };
@@ -114,9 +122,10 @@ fn under_way(case: &Case<'_>) -> Hold {
 
 /// The include must not go on saying what nginx does not do: the next `nginx -s reload` by anybody would make it true.
 fn put_back(case: &Case<'_>, elapsed: Duration) -> Ruling {
-    // Only where nginx still goes, and only if that answers: after a flag has moved the traffic there is nothing to go back to.
-    let back = |from: &&SlotName| case.on_disk() != Some(*from) && case.live() == Some(*from) && case.answers(from);
-    let Some(from) = case.ledger().leaving.as_ref().filter(back) else {
+    // Only where nginx is known to go still, and only if that answers and the include is known to lead elsewhere: a reload that moves
+    // nothing is sent again instead.
+    let moves = |from: &&SlotName| case.on_disk().is_some_and(|to| to != *from) && case.answers(from);
+    let Some(from) = case.loaded().or_else(|| case.proxied()).filter(moves) else {
         let again = RELOAD_AGAIN.saturating_sub(elapsed);
         return if again.is_zero() { Ruling::clear() } else { Ruling::block(not_applied(case, again)) };
     };

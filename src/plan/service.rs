@@ -20,13 +20,14 @@ pub(super) fn decide(case: &Case<'_>) -> Decision {
         return Decision { ruling: unduplicated(first.then(|| teardown::teardown(case))), serves: false };
     }
     let Target { release, holds } = target(case);
-    let serves = release.as_ref().is_some_and(|r| deploy::serves(case, r) && deploy::deploy(case, r).is_clear());
+    let deployment = release.as_ref().map(|release| deploy::deploy(case, release));
+    let serves = release.as_ref().is_some_and(|r| deploy::serves(case, r)) && deployment.as_ref().is_some_and(Ruling::is_clear);
     let served = release.as_ref().filter(|_| serves);
     let ruling = first
         .then(|| under_way(case))
         .then(|| heal::heal(case, release.as_ref()))
         .then(|| Ruling { holds, ..Ruling::clear() })
-        .then(|| release.as_ref().map_or_else(|| nothing_to_run(case), |r| soft(deploy::deploy(case, r))))
+        .then(|| deployment.map_or_else(|| nothing_to_run(case), soft))
         .then(|| after::settle(case, served))
         .then(|| after::idle(case, release.as_ref()));
     Decision { ruling: unduplicated(ruling), serves }

@@ -64,8 +64,7 @@ fn judged(case: &Case<'_>, wanted: Release) -> Target {
         return Target { release: staying(case), holds: vec![quarantined(case, &wanted, cause)] };
     }
     let serves = case.live().and_then(|live| case.release(live)) == Some(&wanted.id);
-    // What was deployed last and went over to the standby is no new deployment: bringing it back is healing.
-    if ledger.person.paused && !serves && ledger.good.last() != Some(&wanted.id) {
+    if ledger.person.paused && !serves && !case.was_last(&wanted) {
         return Target { release: staying(case), holds: vec![paused(case, &wanted)] };
     }
     Target { release: Some(wanted), holds: Vec::new() }

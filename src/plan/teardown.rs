@@ -63,7 +63,7 @@ fn stop(case: &Case<'_>, slot: &SlotName) -> Ruling {
             "the service goes down",
             format!("process {} has ended", process.identity.pid),
         ),
-        Some(Observation::Known(_)) => Ruling::block(deploy::stopping(case, slot)),
+        Some(Observation::Known(_)) => Ruling::block(deploy::ending(case, slot)),
         Some(Observation::Unknown(why)) => {
             Ruling::block(hold(Reason::ProcessUnknown, format!("{slot}: {why}"), "let slotd read it", pace::WORLD))
         }

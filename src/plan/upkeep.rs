@@ -1,7 +1,7 @@
 //! Keeping the ledger true: what is gone is forgotten or noted as a failure, what is found is taken over.
 
 use crate::model::desired::PortConflict;
-use crate::model::id::SlotName;
+use crate::model::id::{Identity, SlotName};
 use crate::model::ledger::{FailureKind, SlotRecord};
 use crate::model::observed::{Exit, ExitCause, Observation, ObservedProcess, Occupant};
 use crate::plan::facts::Case;
@@ -101,17 +101,24 @@ fn adopt(case: &Case<'_>, slot: &SlotName, process: &ObservedProcess) -> Ruling 
     Ruling::act(act, "a process of ours runs that the ledger does not know", format!("{slot} is known again"))
 }
 
+/// Whether a record has this process already, of whatever slot: one that was just taken over, or that has the port which the
+/// manifest gives another slot.
+fn is_recorded(case: &Case<'_>, found: &Identity) -> bool {
+    let same = |known: &Identity| (&known.boot, known.pid, known.start) == (&found.boot, found.pid, found.start);
+    case.ledger().slots.values().filter_map(|record| record.process.as_ref()).any(same)
+}
+
 /// The same application, started by others, on the live slot or where the policy lets it be taken.
 fn same_app(case: &Case<'_>, slot: &SlotName) -> Ruling {
     let Some(seen) = case.slot(slot).filter(|s| s.process.is_absent()) else { return Ruling::clear() };
-    if is_just_adopted(case, slot) {
+    let [Occupant::SameApp { identity, evidence, .. }] = case.occupants(slot) else { return Ruling::clear() };
+    if is_recorded(case, identity) {
         return Ruling::clear();
     }
     let live = case.live() == Some(slot);
     if !live && case.spec.slot_policy.port_conflict != PortConflict::SameApp {
         return Ruling::clear();
     }
-    let [Occupant::SameApp { identity, evidence, .. }] = case.occupants(slot) else { return Ruling::clear() };
     let act =
         Act::Adopt { slot: slot.clone(), port: seen.port, process: identity.clone(), release: None, evidence: evidence.clone() };
     Ruling::act(act, "the same application runs here, started by others", format!("{slot} is taken over as it is"))

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use slotd::host::ledgers::{Ledgers, Outcome};
+use slotd::model::desired::{ServiceSpec, Standby};
 use slotd::model::id::{Port, ServiceName};
 use slotd::model::status::Reason;
 
 use super::{Stage, port, slot};
 use crate::world::World;
+use crate::world::fault::Fault;
 use crate::world::manifest::{self, goal, service};
 use crate::world::processes::Behaviour;
 
@@ -85,7 +87,7 @@ fn other_bytes_under_an_unchanged_manifest_deploy_nothing() {
 
 #[test]
 fn three_slots_are_used_in_turn_and_cut_over_by_flag() {
-    let three = |spec: &mut slotd::model::desired::ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let three = |spec: &mut ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
     let mut stage = Stage::serving_as(&["1", "2"], three);
     stage.deploy("3");
     stage.did(&[("install", 1), ("start", 1), ("cut", 1)]);
@@ -95,6 +97,15 @@ fn three_slots_are_used_in_turn_and_cut_over_by_flag() {
     stage.deploy("5");
     stage.deploy("6");
     stage.is("real3 webservice-6");
+}
+
+#[test]
+fn of_three_slots_with_two_standbys_only_the_one_that_is_needed_is_stopped() {
+    let three = |spec: &mut ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1", "2", "3"], three);
+    stage.deploy("4");
+    stage.did(&[("install", 1), ("start", 1), ("cut", 1), ("term", 1)]);
+    stage.runs(&["real1 webservice-4", "real2 webservice-2", "real3 webservice-3"]);
 }
 
 #[test]
@@ -118,19 +129,69 @@ fn the_changed_port_of_the_live_slot_moves_it_by_way_of_the_other_slot() {
     stage.is("real2 webservice-1");
 }
 
+fn exchange_ports(stage: &mut Stage) {
+    stage.spec.slots[0].port = Port(8082);
+    stage.spec.slots[1].port = Port(8081);
+}
+
 #[test]
 fn ports_that_two_slots_exchange_never_make_one_process_two_slots() {
     let mut stage = Stage::serving(&["1", "2"]);
-    stage.spec.slots[0].port = Port(8082);
-    stage.spec.slots[1].port = Port(8081);
-    stage.world.apply(&stage.goal());
-    stage.world.is_lawful();
-    assert!(stage.live().ends_with("webservice-2"), "{}", stage.world.story());
-    let ledger = stage.world.ledger("webservice");
-    let mut pids: Vec<_> = ledger.slots.values().filter_map(|r| r.process.as_ref()).map(|p| p.pid).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    assert_eq!(pids.len(), ledger.slots.values().filter(|r| r.process.is_some()).count(), "{}", stage.world.story());
+    exchange_ports(&mut stage);
+    stage.world.holds(&stage.goal(), Reason::PortTaken);
+    stage.did(&[]);
+    stage.is("real2 webservice-2");
+    stage.runs(&["real1 webservice-1", "real2 webservice-2"]);
+    stage.befall(Fault::Crash(port(8082)));
+    stage.keep(1);
+    stage.is("real1 webservice-1");
+}
+
+#[test]
+fn exchanged_ports_without_a_standby_leave_the_route_on_the_port_of_the_process() {
+    for change in [|_: &mut ServiceSpec| {}, Stage::reload_mode] {
+        let mut stage = Stage::serving_as(&["1", "2"], |spec| {
+            change(spec);
+            spec.slot_policy.standby = Standby::Stopped;
+        });
+        exchange_ports(&mut stage);
+        stage.world.holds(&stage.goal(), Reason::PortTaken);
+        stage.is("real2 webservice-2");
+        let ledger = stage.world.ledger("webservice");
+        assert_eq!(ledger.slots.values().filter(|r| r.process.is_some()).count(), 1, "{}", stage.world.story());
+        stage.keep(300);
+        stage.is("real2 webservice-2");
+        stage.befall(Fault::NginxReloads);
+        stage.is("real2 webservice-2");
+    }
+}
+
+#[test]
+fn ports_that_two_of_three_slots_exchange_are_taken_over_by_way_of_the_third() {
+    let three = |spec: &mut ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1", "2", "3"], three);
+    exchange_ports(&mut stage);
+    stage.deploy("4");
+    stage.deploy("5");
+    stage.keep(300);
+    let state = stage.world.see();
+    let ports = |name: &str| state.processes.values().filter(|p| p.slot == slot(name)).map(|p| p.port).collect::<Vec<_>>();
+    assert_eq!((ports("real1"), ports("real2")), (vec![port(8082)], vec![port(8081)]), "{}", stage.world.story());
+}
+
+#[test]
+fn a_way_back_to_a_slot_whose_port_has_changed_leads_to_the_port_of_its_process() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.wants("2", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    stage.keep(10);
+    stage.is("real2 webservice-2");
+    stage.spec.slots[0].port = Port(9081);
+    stage.world.accept(&stage.goal());
+    stage.keep(2);
+    stage.befall(Fault::Crash(port(8082)));
+    stage.keep(1);
+    stage.is("real1 webservice-1");
 }
 
 #[test]

@@ -276,3 +276,29 @@ fn a_launch_that_cannot_work_holds_the_start() {
     stage.world.converges(&stage.goal());
     stage.is("real2 webservice-2");
 }
+
+#[test]
+fn a_port_that_is_taken_whenever_it_is_about_to_be_used_is_tried_ever_more_slowly() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::Contested(port(8082), true));
+    stage.wants("2", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    stage.keep(60);
+    stage.did(&[("install", 1)]);
+    let tries = stage.world.see().trace.iter().filter(|line| line.contains("start failed")).count();
+    assert!((30..=80).contains(&tries), "{tries}\n{}", stage.world.story());
+    stage.befall(Fault::Contested(port(8082), false));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn a_candidate_that_became_ready_while_nothing_could_be_read_is_not_condemned() {
+    let mut stage = Stage::serving_as(&["1"], |spec| spec.health.deadline = Duration::from_secs(20));
+    stage.wants("2", Behaviour { ready: Some(15_000), ..Behaviour::good() });
+    stage.world.after(3_000, Fault::Blind(true));
+    stage.world.after(40_000, Fault::Blind(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+    stage.did(&[("install", 1), ("start", 1), ("cut", 1)]);
+}

@@ -116,3 +116,22 @@ fn down_before_anything_was_deployed_is_a_hold() {
     stage.world.touch().judge.excused.insert(stage.spec.proxy.include.clone());
     stage.world.holds(&stage.goal(), Reason::Down);
 }
+
+#[test]
+fn a_service_that_comes_up_again_while_it_still_ends_is_started_when_it_has_ended() {
+    for verb in [Decision::Retry, Decision::Restart] {
+        let mut stage = Stage::empty();
+        stage.wants("1", Behaviour { term: Some(20_000), ..Behaviour::good() });
+        stage.world.converges(&stage.goal());
+        stage.world.touch().judge.excused.insert(stage.spec.proxy.include.clone());
+        stage.world.take_counts();
+        stage.decide(&Decision::Down);
+        stage.keep(5);
+        stage.decide(&verb);
+        stage.keep(5);
+        stage.did(&[("write", 1), ("reload", 1), ("term", 1)]);
+        stage.world.converges(&stage.goal());
+        assert!(stage.live().ends_with("webservice-1"), "{}", stage.world.story());
+        stage.world.is_lawful();
+    }
+}

@@ -8,7 +8,8 @@ use slotd::plan::Orphans;
 use slotd::plan::person::Decision;
 use slotd::reconcile::Goal;
 
-use super::Stage;
+use super::{Stage, port};
+use crate::world::fault::Fault;
 use crate::world::manifest::{goal, service};
 use crate::world::processes::Behaviour;
 
@@ -50,6 +51,26 @@ fn a_manual_promotion_waits_for_the_person() {
     stage.is("real2 webservice-2");
     stage.wants("3", Behaviour::good());
     stage.world.holds(&stage.goal(), Reason::AwaitingPromotion);
+}
+
+#[test]
+fn a_restart_under_manual_promotion_waits_for_nobody() {
+    let stage = Stage::serving_as(&["1"], |spec| spec.slot_policy.promote = Promote::Manual);
+    stage.decide(&Decision::Restart);
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-1");
+}
+
+#[test]
+fn a_release_that_comes_back_after_a_crash_under_manual_promotion_waits_for_nobody() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.spec.slot_policy.promote = Promote::Manual;
+    stage.world.accept(&stage.goal());
+    stage.befall(Fault::Crash(port(8082)));
+    stage.keep(1);
+    stage.is("real1 webservice-1");
+    stage.keep(60);
+    stage.is("real2 webservice-2");
 }
 
 #[test]

@@ -159,6 +159,40 @@ fn a_deleted_include_is_written_again() {
 }
 
 #[test]
+fn an_include_that_is_deleted_while_nginx_cannot_be_told_leads_back_to_where_the_traffic_goes() {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+        for next in ["2", "3"] {
+            let mut stage = Stage::serving_as(&["1", "2"], change);
+            stage.befall(Fault::NginxHidden(true));
+            stage.befall(include(&stage, None));
+            stage.wants(next, Behaviour::good());
+            stage.world.accept(&stage.goal());
+            stage.keep(10);
+            stage.befall(Fault::NginxStops);
+            stage.befall(Fault::NginxStarts);
+            stage.is("real2 webservice-2");
+            stage.befall(Fault::NginxHidden(false));
+            stage.world.converges(&stage.goal());
+            assert!(stage.live().ends_with(&format!("webservice-{next}")), "{}", stage.world.story());
+        }
+    }
+}
+
+#[test]
+fn a_lost_reload_that_moves_nothing_is_sent_again_and_not_taken_back() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.befall(Fault::ReloadsLost(true));
+    stage.spec.slots.push(manifest::slot("real3", 8083));
+    stage.wants("3", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    stage.keep(40);
+    stage.did(&[("install", 1), ("write", 1), ("reload", 2)]);
+    stage.befall(Fault::ReloadsLost(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real3 webservice-3");
+}
+
+#[test]
 fn a_line_of_the_old_scripts_to_the_other_slot_is_put_right() {
     for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
         let stage = Stage::serving_as(&["1", "2"], change);

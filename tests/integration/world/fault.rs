@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Flag(PathBuf, SlotName, bool),
     /// Somebody takes the port if it is free; or leaves.
     Foreign(Port, Option<Foreigner>),
+    /// Somebody takes the port for a moment each time it is about to be used; or no more.
+    Contested(Port, bool),
     Reboot,
     LedgerLost(ServiceName),
     Blind(bool),
@@ -56,7 +58,7 @@ impl State {
     pub(crate) fn befall(&mut self, fault: Fault) {
         self.note(|| format!("! {fault:?}"));
         match fault {
-            Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) => self.befall_ports(fault),
+            Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) | Fault::Contested(..) => self.befall_ports(fault),
             Fault::NginxStops
             | Fault::NginxStarts
             | Fault::NginxReloads
@@ -91,6 +93,12 @@ impl State {
                 pid.into_iter().for_each(|pid| self.end(pid, ExitCause::Itself));
             }
             Fault::Sick(port, on) => self.processes.values_mut().filter(|p| p.port == port).for_each(|p| p.sick = on),
+            Fault::Contested(port, true) => {
+                self.contested.insert(port);
+            }
+            Fault::Contested(port, false) => {
+                self.contested.remove(&port);
+            }
             Fault::Foreign(port, None) => {
                 self.foreigners.remove(&port);
             }

@@ -85,6 +85,8 @@ pub(crate) struct State {
     pub(crate) next_pid: u32,
     pub(crate) exits: BTreeMap<PathBuf, ExitCause>,
     pub(crate) foreigners: BTreeMap<Port, ports::Foreigner>,
+    /// Ports that are free when they are observed and taken when they are about to be used.
+    pub(crate) contested: BTreeSet<Port>,
     pub(crate) last_routed: BTreeMap<Port, u64>,
     /// How long connections outlive a cutover, in milliseconds.
     pub(crate) lingering: u64,
@@ -138,6 +140,7 @@ impl World {
             next_pid: 1000,
             exits: BTreeMap::new(),
             foreigners: BTreeMap::new(),
+            contested: BTreeSet::new(),
             last_routed: BTreeMap::new(),
             lingering: 0,
             nginx: Nginx::default(),

@@ -31,6 +31,11 @@ impl State {
         Observation::Known(PortFact { own: !own.is_empty() && occupants.is_empty(), occupants })
     }
 
+    /// Somebody who takes the port for a moment, always when it is looked at again.
+    pub(super) fn held_by_a_stranger(&self, port: Port) -> Observation<PortFact> {
+        Observation::Known(PortFact { own: false, occupants: vec![Foreigner::Stranger.occupant(port)] })
+    }
+
     /// Connections linger for a while after the last moment in which the port was routed to.
     pub(super) fn open_towards(&self, port: Port) -> u32 {
         let last = self.last_routed.get(&port).copied().unwrap_or(0);

@@ -171,6 +171,8 @@ impl State {
         self.judge_signal(pid);
         let Some(process) = self.processes.get_mut(&pid) else { return Ok(()) };
         process.told = true;
+        // The connector closes first (Spring's graceful shutdown); the process ends when it is done with the rest.
+        process.listening &= process.behaviour.term.is_none();
         let after = match signal {
             Signal::Term => process.behaviour.term,
             Signal::Kill => Some(10),
@@ -257,7 +259,12 @@ impl Processes for World {
     }
 
     fn port(&self, question: &PortQuestion) -> Observation<PortFact> {
-        self.see().holders(question)
+        let state = self.see();
+        // Only what is about to bind the port asks without an application in mind.
+        if question.application.is_none() && state.contested.contains(&question.port) {
+            return state.held_by_a_stranger(question.port);
+        }
+        state.holders(question)
     }
 
     fn open(&self, port: Port) -> Observation<u32> {
