@@ -118,7 +118,7 @@ fn half_ready(goal: &Goal, observed: &ObservedState) -> Option<Duration> {
     short.map(|(health, _)| health.interval).max()
 }
 
-#[tracing::instrument(name = "observe", skip_all)]
+#[tracing::instrument(level = "debug", name = "observe", skip_all)]
 async fn see<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<ObservedState, ReconcileError> {
     known(host, goal)?;
     Ok(observe(host, &goal.desired, goal.only.as_ref(), watch).await?)
@@ -180,7 +180,7 @@ fn moved<H: Host>(host: &H, name: &ServiceName, from: Option<&ServiceName>) -> R
 ///
 /// # Errors
 /// A lock or a ledger that cannot be had. A step that fails is no error: it is in the outcome.
-#[tracing::instrument(name = "pass", skip_all)]
+#[tracing::instrument(level = "debug", name = "pass", skip_all)]
 pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut dyn Sink) -> Result<Outcome, ReconcileError> {
     let _guard = host.lock(goal.lock_timeout).await?;
     let began = host.now().at;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressDrawTarget;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::adapter::surroundings;
 use crate::cli::context::{Context, Verbosity};
@@ -78,7 +79,8 @@ pub(super) fn lines(context: &Context) -> Box<dyn Sink> {
     }
 }
 
-/// Traces to standard error: warnings, and more with each `-v`, unless `SLOTD_LOG` says something else.
+/// Traces to standard error: warnings, and more with each `-v`, unless `SLOTD_LOG` says something else. From `-vv` on the end of
+/// each pass, look and step says how long it took: what of a deployment's time was slotd's own.
 pub(super) fn trace(context: &Context) {
     let level = match context.verbosity {
         Verbosity::Quiet => "error",
@@ -89,7 +91,7 @@ pub(super) fn trace(context: &Context) {
     };
     let asked = surroundings::variable("SLOTD_LOG").and_then(|text| EnvFilter::try_new(text.to_str()?).ok());
     let filter = asked.unwrap_or_else(|| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_span_events(FmtSpan::CLOSE);
     // A second subscriber is refused; the first one, of a test, is as good.
-    drop(subscriber.with_ansi(context.console.err_is_coloured).try_init());
+    drop(subscriber.log_internal_errors(false).with_ansi(context.console.err_is_coloured).try_init());
 }

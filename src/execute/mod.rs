@@ -112,7 +112,7 @@ pub enum Reloaded {
 ///
 /// # Errors
 /// Whatever kept the step from being done or proven; the next pass observes anew and plans from what is true.
-#[tracing::instrument(name = "step", skip_all, fields(service = %scene.spec.name, kind = act.kind()))]
+#[tracing::instrument(level = "debug", name = "step", skip_all, fields(service = %scene.spec.name, kind = act.kind()))]
 pub async fn execute<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) -> Result<Ledger, ExecuteError> {
     let with = prepare(host, scene, act);
     let facts = rests_on(act, scene.seen, scene.live.as_ref());

@@ -75,6 +75,8 @@ pub struct ServicePlan {
     pub steps: Vec<Step>,
     /// Why nothing, or not everything, is done now.
     pub holds: Vec<Hold>,
+    /// What the way behind the steps comes to, where that is not converged: a port that is taken, a person's decision.
+    pub ahead: Vec<Hold>,
     /// What a person should know besides.
     pub notes: Vec<String>,
     /// Whether what is asked for serves, proven: what is left is the controller's.
@@ -151,10 +153,11 @@ impl Asked<'_> {
 /// The plan for one service, with everything that is shown of it.
 fn told(case: &Case<'_>, name: &ServiceName, far: usize) -> ServicePlan {
     let service::Decision { ruling, serves } = service::decide(case);
-    let steps = match far {
-        0 => ruling.step.iter().filter(|step| step.act.is_worth_saying()).cloned().collect(),
+    let Way { steps, ends } = match far {
+        0 => Way { steps: ruling.step.iter().filter(|step| step.act.is_worth_saying()).cloned().collect(), ends: Vec::new() },
         far => walk(case, far),
     };
+    let ahead = ends.into_iter().filter(|end| ruling.holds.iter().all(|hold| hold.reason != end.reason)).collect();
     let next = match ruling.step {
         Some(step) => Next::Step(step),
         None if ruling.holds.is_empty() => Next::Nothing,
@@ -171,6 +174,7 @@ fn told(case: &Case<'_>, name: &ServiceName, far: usize) -> ServicePlan {
         again: again(case, &ruling.holds),
         wakes: wakes(case, &ruling.holds),
         holds: ruling.holds,
+        ahead,
         view: show::view(case),
     }
 }
@@ -192,12 +196,19 @@ fn wakes(case: &Case<'_>, holds: &[Hold]) -> Vec<Wake> {
     all
 }
 
+/// The way of a dry run.
+struct Way {
+    steps: Vec<Step>,
+    /// The holds that it comes to and that no step and no wait of slotd's ends.
+    ends: Vec<Hold>,
+}
+
 /// The whole way from here to converged, if the host goes along: each step is decided by the same rules on what the host would
 /// show after the one before.
-fn walk(case: &Case<'_>, far: usize) -> Vec<Step> {
+fn walk(case: &Case<'_>, far: usize) -> Way {
     let mut seen = case.seen.clone();
     let mut now = case.now.clone();
-    let mut steps: Vec<Step> = Vec::new();
+    let (mut steps, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..far {
         let here = Case { seen: &seen, now: &now, ..*case };
         let live: Option<SlotName> = here.live().cloned();
@@ -217,11 +228,14 @@ fn walk(case: &Case<'_>, far: usize) -> Vec<Step> {
                     break;
                 }
             }
-            (None, None) => break,
+            (None, None) => {
+                ends = ruling.holds;
+                break;
+            }
         }
     }
-    steps.retain(|step| step.act.is_worth_saying());
-    steps
+    steps.retain(|step: &Step| step.act.is_worth_saying());
+    Way { steps, ends }
 }
 
 /// Hash of what was decided on: the manifest, and of the host what the plans say of it. No ages, no counters.
@@ -235,16 +249,12 @@ fn identify(desired: &DesiredState, services: &[ServicePlan]) -> String {
                 s.steps.iter().map(|step| &step.act).collect::<Vec<_>>(),
                 &s.view.slots,
                 &s.view.route,
-                reasons(s),
+                s.holds.iter().chain(&s.ahead).map(|h| h.reason).collect::<Vec<_>>(),
             )
         })
         .collect();
     let text = serde_json::to_string(&(desired, facts)).unwrap_or_default();
     hex::encode(Sha256::digest(text.as_bytes()))[..16].to_owned()
-}
-
-fn reasons(plan: &ServicePlan) -> Vec<crate::model::status::Reason> {
-    plan.holds.iter().map(|h| h.reason).collect()
 }
 
 /// The specification that a service is planned by: of the manifest, else the one accepted last.

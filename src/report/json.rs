@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::model::id::SlotName;
 use crate::model::status::{HoldKind, Reason, Status};
+use crate::plan::hold::Hold;
 use crate::plan::view::{RollbackKind, Running, SlotState, View};
 use crate::plan::{Plan, ServicePlan};
 use crate::report::summary::{Ending, Outcome};
@@ -173,6 +174,9 @@ pub struct ServicePlanDocument {
     pub steps: Vec<StepDocument>,
     /// Why nothing, or not everything, is done now.
     pub holds: Vec<HoldDocument>,
+    /// What the way behind the steps comes to, where that is not converged; only then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<HoldDocument>,
     /// What a person should know besides; only where there is something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -245,7 +249,7 @@ fn service(plan: &ServicePlan) -> ServiceDocument {
         slots: view.slots.iter().map(slot).collect(),
         route: route(view),
         rollback: RollbackDocument { kind: view.rollback.kind, version: view.rollback.version.clone() },
-        holds: holds(plan),
+        holds: holds(&plan.holds),
         notes: plan.notes.clone(),
     }
 }
@@ -300,14 +304,14 @@ fn route(view: &View) -> RouteDocument {
     }
 }
 
-fn holds(plan: &ServicePlan) -> Vec<HoldDocument> {
-    let one = |hold: &crate::plan::hold::Hold| HoldDocument {
+fn holds(holds: &[Hold]) -> Vec<HoldDocument> {
+    let one = |hold: &Hold| HoldDocument {
         kind: hold.kind(),
         reason: hold.reason,
         detail: hold.detail.clone(),
         until: hold.until.clone(),
     };
-    plan.holds.iter().map(one).collect()
+    holds.iter().map(one).collect()
 }
 
 fn service_plan(plan: &ServicePlan) -> ServicePlanDocument {
@@ -316,7 +320,8 @@ fn service_plan(plan: &ServicePlan) -> ServicePlanDocument {
         status: plan.status,
         drift: plan.drift.iter().map(drift).collect(),
         steps: plan.steps.iter().map(step).collect(),
-        holds: holds(plan),
+        holds: holds(&plan.holds),
+        ahead: holds(&plan.ahead),
         notes: plan.notes.clone(),
     }
 }

@@ -38,13 +38,17 @@ fn live(service: &ServicePlan) -> String {
 fn details(out: &mut dyn Write, service: &ServicePlan) -> io::Result<()> {
     writeln!(out, "<details><summary>{}</summary>\n", service.name)?;
     diff(out, service)?;
+    holds(out, &service.holds)?;
     for (index, step) in service.steps.iter().enumerate() {
         writeln!(out, "{}. {} <br/>_{}_", index + 1, prose(&step.act.to_string()), prose(&step.why))?;
     }
     if !service.steps.is_empty() {
         writeln!(out)?;
     }
-    holds(out, &service.holds)?;
+    if !service.ahead.is_empty() {
+        writeln!(out, "And then held:\n")?;
+    }
+    holds(out, &service.ahead)?;
     notes(out, service)?;
     writeln!(out, "</details>\n")
 }

@@ -9,14 +9,12 @@
 //! | a child of our own earlier process | it is stopped |
 //! | somebody who came between the look and the start | the start fails, and is tried again when he has left |
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
+use crate::support::port::{bound, outgoing};
 use crate::support::process::{self, Process};
 use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
@@ -43,25 +41,6 @@ fn a_stranger_is_waited_for<T>(hold: impl FnOnce(u16) -> T) {
     waiting.wait(PATIENCE).expect_code(0);
     assert_eq!((site.status().live_version(), site.starts()), (Some("2"), 2));
     load.stop().assert_clean();
-}
-
-/// A socket with this address and no more; without `SO_REUSEADDR`, as a client's is.
-fn bound(port: u16) -> OwnedFd {
-    let held = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    bind(held.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).unwrap();
-    held
-}
-
-/// An outgoing connection whose own port is this one.
-///
-/// The far end is dropped first: whoever closes first keeps the port for the minute of TIME-WAIT, in which nobody can bind it.
-fn outgoing(port: u16) -> (TcpStream, TcpListener, OwnedFd) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let far = listener.local_addr().unwrap().port();
-    let near = bound(port);
-    connect(near.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, far)).unwrap();
-    let (accepted, _) = listener.accept().unwrap();
-    (accepted, listener, near)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, and says where")]
 
+mod audit;
 mod conflicts;
 mod deploy;
 mod failover;

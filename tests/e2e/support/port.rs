@@ -1,8 +1,11 @@
 //! Ports that no other test, no other test run and no outgoing connection can get in between.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
 /// Below the ephemeral range of Linux (32768-60999): the kernel never hands one of these to an outgoing connection.
 const FIRST: u16 = 20_000;
@@ -41,4 +44,23 @@ impl Port {
 /// Whether an application could bind it, as Java does (every address) and as nginx does (one address).
 pub(crate) fn is_free(number: u16) -> bool {
     TcpListener::bind(("127.0.0.1", number)).is_ok() && TcpListener::bind(("::", number)).is_ok()
+}
+
+/// A socket with this address and no more; without `SO_REUSEADDR`, as a client's is.
+pub(crate) fn bound(port: u16) -> OwnedFd {
+    let held = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(held.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).unwrap();
+    held
+}
+
+/// An outgoing connection whose own port is this one.
+///
+/// The far end is dropped first: whoever closes first keeps the port for the minute of TIME-WAIT, in which nobody can bind it.
+pub(crate) fn outgoing(port: u16) -> (TcpStream, TcpListener, OwnedFd) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let far = listener.local_addr().unwrap().port();
+    let near = bound(port);
+    connect(near.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, far)).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    (accepted, listener, near)
 }

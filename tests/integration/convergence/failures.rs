@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use slotd::model::desired::OnCrash;
 use slotd::model::status::Reason;
+use slotd::observe::watch::Watch;
+use slotd::plan::hold::Hold;
 use slotd::plan::person::Decision;
+use slotd::reconcile::look;
 
 use super::{Stage, port, slot};
+use crate::world::drive::block_on;
 use crate::world::fault::Fault;
 use crate::world::ports::Foreigner;
 use crate::world::processes::Behaviour;
@@ -173,6 +177,20 @@ fn a_crash_loop_without_another_release_is_slowed_down() {
     stage.keep(3600);
     let starts = stage.world.take_counts()["start"];
     assert!((30..100).contains(&starts), "{starts}\n{}", stage.world.story());
+}
+
+#[test]
+fn a_dry_run_says_what_its_way_comes_to_when_that_is_not_converged() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::Foreign(port(8082), Some(Foreigner::Stranger)));
+    stage.wants("2", Behaviour::good());
+    let plan = block_on(look(&stage.world, &stage.goal(), &mut Watch::default())).unwrap().services.remove(0);
+    let steps: Vec<_> = plan.steps.iter().map(|step| step.act.kind()).collect();
+    let reasons = |holds: &[Hold]| holds.iter().map(|hold| hold.reason).collect::<Vec<_>>();
+    assert_eq!((steps, reasons(&plan.holds), reasons(&plan.ahead)), (vec!["install"], vec![], vec![Reason::PortTaken]));
+    stage.befall(Fault::Foreign(port(8082), None));
+    let plan = block_on(look(&stage.world, &stage.goal(), &mut Watch::default())).unwrap().services.remove(0);
+    assert_eq!(reasons(&plan.ahead), vec![]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn service(name: &str, status: Status, view: View) -> ServicePlan {
         next: Next::Nothing,
         steps: vec![],
         holds: vec![],
+        ahead: vec![],
         notes: vec![],
         serves: status == Status::Converged,
         again: None,
@@ -116,6 +117,7 @@ fn blocked() -> ServicePlan {
         next: Next::Hold,
         steps: steps(),
         holds: vec![hold(Reason::PortTaken, "pid 99 (python3) listens on 8082", "port 8082 is free")],
+        ahead: vec![hold(Reason::AwaitingPromotion, "1.0.2 is ready on real2", "`slotd promote webservice`")],
         ..service("webservice", Status::Held, view)
     }
 }

@@ -1,13 +1,15 @@
 //! The figures of the README, measured on this machine against a real nginx and the real sample application.
 //!
-//! `cargo bench --bench figures -- start deployments reload failover`; without a name: all of them. An idle machine, please.
+//! `cargo bench --bench figures -- start deployments reload failover conflicts`; without a name: all of them. An idle machine, please.
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 #[expect(dead_code, reason = "the tests use all of it")]
-#[path = "../tests/e2e/support/mod.rs"]
+#[path = "../../tests/e2e/support/mod.rs"]
 mod support;
+
+mod conflicts;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +39,13 @@ fn main() {
         return; // `cargo test --all-targets` starts every target; only `cargo bench` asks for figures
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 4] = [("start", start), ("deployments", deployments), ("reload", reload), ("failover", failover)];
+    let all: [(&str, fn()); 5] = [
+        ("start", start),
+        ("deployments", deployments),
+        ("reload", reload),
+        ("failover", failover),
+        ("conflicts", conflicts::conflicts),
+    ];
     for (name, measure) in all {
         if asked.is_empty() || asked.iter().any(|a| a == name) {
             println!("\n# {name}");
@@ -58,30 +66,73 @@ fn start() {
     let mut rows = Vec::new();
     for number in 1..=PAIRS {
         let plain = plain_start(&site, &stamp(number));
+        site.desire(&quick_drain(&site, number));
         let began = Instant::now();
-        let ended = site.deploy(&quick_drain(&site, number));
-        rows.push((began.elapsed(), plain));
+        let ended = site.slotd(&["-vv", "apply"]).expect_code(0);
+        let (took, passes) = (began.elapsed(), Passes::of(&ended.stderr));
+        let [deployed, plain, own, asked] = [took, plain, passes.own, passes.asked].map(|time| time.as_secs_f64());
         println!(
-            "deployment {:.3} s, java -jar {:.3} s; {}",
-            rows[rows.len() - 1].0.as_secs_f64(),
-            plain.as_secs_f64(),
-            own(&ended.stdout)
+            "deployment {deployed:.3} s, java -jar {plain:.3} s; in {} passes {:.0} ms of slotd's own, {:.0} ms for answers",
+            passes.count,
+            own * 1e3,
+            asked * 1e3
         );
-        until("the old slot is free", PATIENCE, || began.elapsed() > Duration::from_secs(2));
+        rows.push((deployed / plain, own));
+        until("the old slot is free", PATIENCE, || began.elapsed() > took + Duration::from_secs(2));
     }
-    let mut ratios: Vec<f64> = rows.iter().map(|(a, b)| a.as_secs_f64() / b.as_secs_f64()).collect();
-    ratios.sort_by(f64::total_cmp);
+    let ratios = sorted(rows.iter().map(|(ratio, _)| *ratio));
     println!("ratio: median {:.3}, {:.3} to {:.3}", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
+    let own = sorted(rows.iter().map(|(_, own)| own * 1e3));
+    println!("own time: median {:.0} ms, {:.0} to {:.0}", own[own.len() / 2], own[0], own[own.len() - 1]);
 }
 
-/// The line of `apply` that says how much of the time was its own.
-fn own(stdout: &str) -> &str {
-    stdout.lines().find(|l| l.contains("own time")).unwrap_or("")
+fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut all: Vec<f64> = figures.collect();
+    all.sort_by(f64::total_cmp);
+    all
 }
 
-/// A release of its own for each number, and a drain that is over before the next.
+/// The passes of a run, as the ends of their spans say.
+#[derive(Default)]
+struct Passes {
+    count: usize,
+    /// slotd was at work.
+    own: Duration,
+    /// It waited for an answer of the application or of nginx.
+    asked: Duration,
+}
+
+impl Passes {
+    fn of(trace: &str) -> Self {
+        let ends = trace.lines().filter_map(|line| line.split_once(" pass: ")?.1.split_once("close time.busy="));
+        let passes = ends.fold(Self::default(), |sum, (_, times)| {
+            let (busy, idle) = times.split_once(" time.idle=").unwrap();
+            Self { count: sum.count + 1, own: sum.own + span(busy), asked: sum.asked + span(idle) }
+        });
+        assert!(passes.count > 0, "no pass ends in the trace:\n{trace}");
+        passes
+    }
+}
+
+/// `1.23ms`, as a span's end has it.
+fn span(text: &str) -> Duration {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap());
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        other => panic!("an unknown unit {other} in {text}"),
+    };
+    Duration::from_secs_f64(number.parse::<f64>().unwrap() * seconds)
+}
+
+/// A release of its own for each number. The drain, with its deadline, is over before the next one, as it is between the deployments
+/// of a day: what is measured is a deployment, not the pause that the one before it imposes.
 fn quick_drain(site: &Site, number: u32) -> Manifest {
-    Manifest::real(site, &stamp(number)).env("NUMBER", &number.to_string()).drain("100ms")
+    let manifest = Manifest::real(site, &stamp(number)).env("NUMBER", &number.to_string()).drain("100ms");
+    manifest.set("slot_policy.drain_deadline", json!("1s"))
 }
 
 /// `java -jar` by hand, until it answers.
