@@ -14,16 +14,17 @@ use tempfile::NamedTempFile;
 use crate::adapter::{LinuxHost, env_file, files, jar};
 use crate::host::artifacts::{ArtifactError, Artifacts};
 use crate::host::processes::ProcessError;
+use crate::model::boot::Layout;
 use crate::model::id::Digest;
 use crate::model::ledger::JarStamp;
 use crate::model::observed::Observation;
 
-const JAR: &str = "app.jar";
+pub(super) const JAR: &str = "app.jar";
 const ENV: &str = "env";
 const STAMP: &str = "stamp";
 /// Where a jar goes whose bytes are no longer those of its name.
 const DAMAGED: &str = "app.jar.damaged";
-const INCOMING: &str = ".incoming-";
+pub(super) const INCOMING: &str = ".incoming-";
 
 /// Readable by the user that the slot runs as, writable by nobody.
 const JAR_MODE: u32 = 0o444;
@@ -78,6 +79,14 @@ impl Artifacts for LinuxHost {
         taken
     }
 
+    fn layout(&self, digest: &Digest, source: Option<&Path>) -> Layout {
+        self.layout_of(digest, source)
+    }
+
+    fn unpack(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        self.unpack_stored(digest)
+    }
+
     fn list(&self) -> Vec<Digest> {
         let Ok(entries) = fs::read_dir(self.artifacts()) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
@@ -94,7 +103,7 @@ impl Artifacts for LinuxHost {
 }
 
 impl LinuxHost {
-    fn folder(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn folder(&self, digest: &Digest) -> PathBuf {
         self.artifacts().join(digest.as_str())
     }
 
@@ -120,22 +129,22 @@ impl LinuxHost {
     }
 
     /// Removes what installations left that were killed; one that is under way holds a lock on its file.
-    fn clear_leftovers(&self) {
+    pub(super) fn clear_leftovers(&self) {
         let Ok(folders) = fs::read_dir(self.artifacts()) else { return };
         for folder in folders.flatten() {
             let Ok(entries) = fs::read_dir(folder.path()) else { continue };
             let incoming = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(INCOMING));
-            incoming.map(|entry| entry.path()).filter(|path| is_abandoned(path)).for_each(|path| drop(fs::remove_file(path)));
+            incoming.map(|entry| entry.path()).filter(|path| is_abandoned(path)).for_each(|path| remove(&path));
             drop(fs::remove_dir(folder.path()));
         }
     }
 
     /// The stored jar, proven to be the one of its name just before it is started. Reading it costs about 40 ms for 24 MB, so
     /// it is read again only when its inode says that somebody has touched it.
-    pub(super) fn proven_jar(&self, digest: &Digest) -> Result<PathBuf, ProcessError> {
+    pub(super) fn whole_jar(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
         let folder = self.folder(digest);
         let path = folder.join(JAR);
-        let fault = |act| file_error(act, &path);
+        let fault = |act| io_error(act, &path);
         let now = store_stamp(&path).map_err(fault("read"))?;
         if fs::read_to_string(folder.join(STAMP)).is_ok_and(|recorded| recorded == now) {
             return Ok(path);
@@ -226,7 +235,7 @@ fn stamp_of(meta: &Metadata) -> JarStamp {
 }
 
 /// With the change time too, which nobody can set: the store's own files have no reason to change at all.
-fn store_stamp(path: &Path) -> io::Result<String> {
+pub(super) fn store_stamp(path: &Path) -> io::Result<String> {
     let meta = fs::metadata(path)?;
     let JarStamp { len, mtime, inode } = stamp_of(&meta);
     Ok(format!("{len} {mtime} {inode} {}.{:09}\n", meta.ctime(), meta.ctime_nsec()))
@@ -235,6 +244,11 @@ fn store_stamp(path: &Path) -> io::Result<String> {
 fn record(folder: &Path) -> io::Result<()> {
     let stamp = store_stamp(&folder.join(JAR))?;
     files::replace(&folder.join(STAMP), stamp.as_bytes(), 0o600)
+}
+
+/// What a killed installation or unpacking left. Not worth failing for: the next one tries again.
+fn remove(path: &Path) {
+    drop(if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) });
 }
 
 fn is_abandoned(path: &Path) -> bool {
@@ -249,7 +263,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
+pub(super) fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
     let path = path.to_owned();
     move |source| if is_missing(&source) { ArtifactError::Missing { path } } else { ArtifactError::Io { act, path, source } }
 }
@@ -368,14 +382,14 @@ mod tests {
     fn a_stored_jar_that_was_tampered_with_is_put_aside_before_a_start() {
         let place = place();
         let digest = place.installed();
-        let path = place.host.proven_jar(&digest).unwrap();
+        let path = place.host.whole_jar(&digest).unwrap();
         fs::remove_file(path.with_file_name(STAMP)).unwrap();
-        place.host.proven_jar(&digest).expect("without a stamp it is read again");
+        place.host.whole_jar(&digest).expect("without a stamp it is read again");
         assert!(path.with_file_name(STAMP).exists());
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        place.host.proven_jar(&digest).expect("the same bytes");
+        place.host.whole_jar(&digest).expect("the same bytes");
         fs::write(&path, b"other bytes").unwrap();
-        assert!(matches!(place.host.proven_jar(&digest), Err(ProcessError::File { act: "trust", .. })));
+        assert!(matches!(place.host.whole_jar(&digest), Err(ArtifactError::Io { act: "trust", .. })));
         assert!(!place.host.stored(&digest));
     }
 }

@@ -5,12 +5,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
+use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder};
 
-const MANIFEST: &[u8] = b"META-INF/MANIFEST.MF";
+pub(super) const MANIFEST: &str = "META-INF/MANIFEST.MF";
 
-/// A Spring Boot manifest has about 500 bytes; one that unpacks to more than this is an attempt to fill our memory.
-const MANIFEST_LIMIT: u64 = 256 * 1024;
+/// A Spring Boot manifest has about 500 bytes and an index of the class path about 100 for a library; what unpacks to more than
+/// this is an attempt to fill our memory.
+const TEXT_LIMIT: u64 = 256 * 1024;
 
 /// Checks that a file is one whole zip archive; the error says what is wrong.
 pub(super) fn whole(file: &File) -> Result<(), String> {
@@ -53,31 +54,46 @@ pub(super) fn start_class(path: &Path) -> io::Result<Option<String>> {
     Ok(manifest.and_then(|text| attribute(&text, "Start-Class")))
 }
 
+/// The class that `java -jar` comes to in the end: the same for a Spring Boot jar, and for the jar that Spring Boot's own tools
+/// make of its classes, whose `Main-Class` it is.
+pub(super) fn application_class(path: &Path) -> io::Result<Option<String>> {
+    let manifest = manifest(File::open(path)?)?;
+    Ok(manifest.and_then(|text| attribute(&text, "Start-Class").or_else(|| attribute(&text, "Main-Class"))))
+}
+
 fn manifest(file: File) -> io::Result<Option<String>> {
     let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
     let archive = ZipArchive::from_file(file, &mut buffer).map_err(io::Error::other)?;
     let mut entries = archive.entries(&mut buffer);
     let mut found = None;
     while let Some(entry) = entries.next_entry().map_err(io::Error::other)? {
-        if entry.file_path().as_ref() == MANIFEST {
+        if entry.file_path().as_ref() == MANIFEST.as_bytes() {
             found = Some((entry.wayfinder(), entry.compression_method()));
             break;
         }
     }
-    let Some((place, method)) = found else { return Ok(None) };
+    found.map(|(place, method)| text(&archive, place, method)).transpose()
+}
+
+/// A small text inside an archive.
+pub(super) fn text(
+    archive: &ZipArchive<FileReader>,
+    place: ZipArchiveEntryWayfinder,
+    method: CompressionMethod,
+) -> io::Result<String> {
     let packed = archive.get_entry(place).map_err(io::Error::other)?.reader();
     let mut text = Vec::new();
     match method {
-        CompressionMethod::STORE => packed.take(MANIFEST_LIMIT).read_to_end(&mut text)?,
-        CompressionMethod::DEFLATE => flate2::read::DeflateDecoder::new(packed).take(MANIFEST_LIMIT).read_to_end(&mut text)?,
-        other => return Err(io::Error::other(format!("its manifest is packed in a way that jars do not use: {other:?}"))),
+        CompressionMethod::STORE => packed.take(TEXT_LIMIT).read_to_end(&mut text)?,
+        CompressionMethod::DEFLATE => flate2::read::DeflateDecoder::new(packed).take(TEXT_LIMIT).read_to_end(&mut text)?,
+        other => return Err(io::Error::other(format!("it is packed in a way that jars do not use: {other:?}"))),
     };
-    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// One attribute of the main section. A line holds 72 bytes; a longer value goes on in lines that begin with a blank
 /// (JAR File Specification, "Notes on Manifest and Signature Files").
-fn attribute(manifest: &str, name: &str) -> Option<String> {
+pub(super) fn attribute(manifest: &str, name: &str) -> Option<String> {
     let mut lines = manifest.lines().take_while(|line| !line.is_empty()).peekable();
     while let Some(line) = lines.next() {
         let Some((key, start)) = line.split_once(": ") else { continue };

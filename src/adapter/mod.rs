@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the bans of .clippy.toml send everybody here")]
 
 pub mod artifact_store;
+mod boot_jar;
 pub mod clock;
 mod env_file;
 mod files;
@@ -20,11 +21,17 @@ pub mod process;
 pub mod sockets;
 pub mod start_logs;
 pub mod surroundings;
+mod unpack;
 pub mod watch;
+mod zip_writer;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+
+use crate::model::boot::Layout;
+use crate::model::id::Digest;
 
 /// The machine that slotd runs on, with one state folder.
 #[derive(Debug)]
@@ -37,6 +44,8 @@ pub struct LinuxHost {
     children: RefCell<Vec<Child>>,
     /// Which sockets were seen before.
     sockets: RefCell<sockets::Memory>,
+    /// What jars that are not unpacked were found to be.
+    layouts: RefCell<BTreeMap<Digest, Layout>>,
     nginx: nginx::Memory,
     http: http::Clients,
 }
@@ -52,6 +61,7 @@ impl LinuxHost {
             launcher: PathBuf::from("/proc/self/exe"),
             children: RefCell::default(),
             sockets: RefCell::default(),
+            layouts: RefCell::default(),
             nginx: nginx::Memory::default(),
             http: http::Clients::default(),
         }

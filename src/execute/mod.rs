@@ -12,6 +12,7 @@ use crate::host::ledgers::LedgerError;
 use crate::host::probes::Question;
 use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOrder};
 use crate::host::proxy::ProxyError;
+use crate::model::boot::BootForm;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
 use crate::model::id::{Identity, Port, SlotName};
 use crate::model::ledger::{Ledger, ResolvedJar};
@@ -222,6 +223,7 @@ async fn carry_out<H: Host>(
     let (spec, nginx) = (scene.spec, scene.seen.route.nginx.known());
     match act {
         Act::Install { release } => install(host, spec, release)?,
+        Act::Unpack { digest, .. } => host.unpack(digest)?,
         Act::WriteInclude { live, .. } => write(host, scene, ledger, live)?,
         Act::Reload { .. } if scene.nginx == Reloaded::Already => {}
         Act::Reload { .. } => {
@@ -229,7 +231,7 @@ async fn carry_out<H: Host>(
             host.reload(&spec.proxy, nginx)?;
         }
         Act::TidyFlags { slots } => slots.iter().try_for_each(|slot| host.cut(&spec.proxy, Some(slot), None))?,
-        Act::Start { slot, .. } => return start(host, scene, ledger, slot, with).map(Some),
+        Act::Start { slot, boot, .. } => return start(host, scene, ledger, (slot, boot), with).map(Some),
         Act::Cutover { from, to, .. } => cut_over(host, scene, from, to).await?,
         Act::Stop { process, .. } => signal_family(host, process, &[], Signal::Term)?,
         Act::Kill { processes, .. } => {
@@ -281,7 +283,7 @@ fn start<H: Host>(
     host: &H,
     scene: &Scene<'_>,
     ledger: &Ledger,
-    slot: &SlotName,
+    (slot, boot): (&SlotName, &BootForm),
     with: &Prepared,
 ) -> Result<Identity, ExecuteError> {
     let record = ledger.slots.get(slot);
@@ -296,6 +298,7 @@ fn start<H: Host>(
         cookie: with.random.clone(),
         port: record.port,
         digest: release.digest.clone(),
+        boot: boot.clone(),
         launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
         env_file: release.env_file.clone(),
         log: with.log.clone(),

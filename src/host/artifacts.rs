@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::boot::Layout;
 use crate::model::id::Digest;
 use crate::model::ledger::JarStamp;
 use crate::model::observed::Observation;
@@ -23,10 +24,16 @@ pub trait Artifacts {
     /// Copies a file into the store, hashing while copying; nothing of the store's changes unless the digest is as expected.
     fn install(&self, source: &Path, expected: &Digest) -> Result<(), ArtifactError>;
 
+    /// How a jar can be started. One that is not stored yet is looked at where it lies, if that is known to be the same bytes.
+    fn layout(&self, digest: &Digest, source: Option<&Path>) -> Layout;
+
+    /// Unpacks a stored jar beside itself. Content that turns out not to allow it is no error: the reason is the jar's layout then.
+    fn unpack(&self, digest: &Digest) -> Result<(), ArtifactError>;
+
     /// Every digest in the store.
     fn list(&self) -> Vec<Digest>;
 
-    /// Removes an artifact from the store.
+    /// Removes an artifact from the store, with everything beside it.
     fn discard(&self, digest: &Digest) -> Result<(), ArtifactError>;
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::host::artifacts::ArtifactError;
+use crate::model::boot::BootForm;
 use crate::model::desired::LaunchSpec;
 use crate::model::id::{Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use crate::model::observed::{Exit, Observation, Occupant};
@@ -82,6 +84,8 @@ pub struct StartOrder {
     pub port: Port,
     /// Which jar of the store.
     pub digest: Digest,
+    /// How the JVM is started on it.
+    pub boot: BootForm,
     /// Filled in.
     pub launch: LaunchSpec,
     /// The env file in the store.
@@ -156,6 +160,9 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
+    /// The jar in the store is not what it was, or is not there.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// A file that the start needs.
     #[error("cannot {act} {path}")]
     File {

@@ -140,17 +140,9 @@ pub(super) struct Launch {
     pub(super) working_dir: Option<FilePath>,
     /// How long the process has after TERM before it is killed.
     pub(super) stop_timeout: Span,
-    /// How the JVM is started; not part of the release.
-    pub(super) boot: Boot,
-}
-
-/// Ways to start the JVM.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Boot {
-    /// java -jar.
-    #[default]
-    Jar,
+    /// How the JVM is started. Not part of the release: a change restarts nothing and counts from the next start.
+    #[schemars(with = "Boot")]
+    pub(super) boot: desired::Boot,
 }
 
 /// When a slot may take traffic.
@@ -272,6 +264,11 @@ choices! {
         Own: "A leftover that slotd itself started.",
         SameApp: "That, and a process of the same application and user that others started.",
     }
+    Boot {
+        Jar: "java -jar.",
+        Extracted: "From jars that slotd unpacks beside the artifact, once: faster, because no jar is read inside a jar. A jar that slotd does not understand is started by java -jar, and plan says why.",
+        Auto: "The fastest way that is safe: extracted where slotd understands the jar.",
+    }
     Scheme {
         Http: "Plain.",
         Https: "TLS; the certificate of a slot on the loopback address is not verified.",
@@ -320,7 +317,7 @@ impl Default for Launch {
             user: None,
             working_dir: None,
             stop_timeout: seconds(40),
-            boot: Boot::Jar,
+            boot: desired::Boot::Auto,
         }
     }
 }

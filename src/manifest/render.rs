@@ -66,7 +66,7 @@ fn launch(spec: &LaunchSpec) -> raw::Launch {
         user: spec.user.clone().map(UserName),
         working_dir: spec.working_dir.as_deref().map(file),
         stop_timeout: Span(spec.stop_timeout),
-        boot: raw::Boot::Jar,
+        boot: spec.boot,
     }
 }
 

@@ -56,7 +56,6 @@ fn policy(raw: &raw::SlotPolicy) -> SlotPolicy {
 }
 
 fn launch(raw: raw::Launch, folder: &Path) -> LaunchSpec {
-    let raw::Boot::Jar = raw.boot; // the only way so far, so the model has no word for it
     let texts = |list: Vec<scalar::Template>| list.into_iter().map(|text| text.0).collect();
     LaunchSpec {
         java: raw.java.0,
@@ -69,6 +68,7 @@ fn launch(raw: raw::Launch, folder: &Path) -> LaunchSpec {
         user: raw.user.map(|user| user.0),
         working_dir: raw.working_dir.map(|path| absolute(folder, &path.0)),
         stop_timeout: raw.stop_timeout.0,
+        boot: raw.boot,
     }
 }
 

@@ -98,6 +98,19 @@ pub enum PortConflict {
     SameApp,
 }
 
+/// How the JVM is to be started. Not part of the release: it counts from the next start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boot {
+    /// `java -jar`.
+    Jar,
+    /// From the jars that slotd has unpacked, where it understands the jar.
+    Extracted,
+    /// The fastest way that is safe and costs nothing.
+    #[default]
+    Auto,
+}
+
 /// `slot_policy` of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotPolicy {
@@ -144,6 +157,9 @@ pub struct LaunchSpec {
     pub working_dir: Option<PathBuf>,
     /// TERM, this long, then KILL. Not part of the release: it never reaches the process.
     pub stop_timeout: Duration,
+    /// How the JVM is started. Not part of the release either; a ledger of before it was there has none.
+    #[serde(default)]
+    pub boot: Boot,
 }
 
 /// `http` or `https`.

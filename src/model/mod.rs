@@ -2,6 +2,7 @@
 //!
 //! Decides nothing, reads no clock, does no I/O, logs nothing. Everyone may import it; it imports nothing of ours.
 
+pub mod boot;
 pub mod desired;
 pub mod id;
 pub mod ledger;

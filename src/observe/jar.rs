@@ -1,8 +1,11 @@
 //! The jar and the env file that the manifest names.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::host::Host;
 use crate::host::artifacts::ArtifactError;
-use crate::model::desired::{JarSpec, ServiceSpec};
+use crate::model::boot::Layout;
+use crate::model::desired::{Boot, JarSpec, ServiceSpec};
 use crate::model::id::Digest;
 use crate::model::ledger::{JarStamp, Ledger, ResolvedJar};
 use crate::model::observed::{JarFact, Observation};
@@ -58,6 +61,23 @@ fn now_there<H: Host>(host: &H, jar: &JarSpec, ledger: &Ledger, watch: &mut Serv
         Err(ArtifactError::Missing { .. }) => Observation::Absent,
         Err(error) => Observation::Unknown(error.to_string()),
     }
+}
+
+/// How the jars that may be started next can be started: those of the known releases, and the manifest's where it lies.
+pub(super) fn layouts<H: Host>(
+    host: &H,
+    spec: &ServiceSpec,
+    ledger: &Ledger,
+    jar: &Observation<JarFact>,
+) -> BTreeMap<Digest, Layout> {
+    if spec.launch.boot == Boot::Jar {
+        return BTreeMap::new();
+    }
+    let known = ledger.releases.values().map(|release| &release.digest).filter(|digest| host.stored(digest));
+    let asked = jar.known().filter(|fact| fact.changed.is_none()).map(|fact| &fact.digest);
+    let source = |digest| (asked == Some(digest)).then_some(spec.jar.path.as_path());
+    let all: BTreeSet<&Digest> = known.chain(asked).collect();
+    all.into_iter().map(|digest| (digest.clone(), host.layout(digest, source(digest)))).collect()
 }
 
 /// The content of `launch.env_file`.

@@ -10,6 +10,7 @@ use crate::model::release::Release;
 use crate::model::route::RouteForm;
 use crate::model::status::{HoldKind, Reason};
 use crate::model::wake::Wake;
+use crate::plan::boot;
 use crate::plan::facts::Case;
 use crate::plan::heal;
 use crate::plan::hold::Hold;
@@ -111,6 +112,7 @@ fn wait(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
 /// Nothing runs the release yet.
 fn prepare(case: &Case<'_>, release: &Release) -> Ruling {
     install(case, release)
+        .then(|| boot::unpack(case, release))
         .then(|| launchable(case))
         .then(|| route_first(case))
         .then(|| attempts(case, release))
@@ -214,6 +216,7 @@ fn start(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
         release: release.id.clone(),
         version: release.version.clone(),
         serves: case.live() == Some(slot),
+        boot: boot::form(case, release),
     };
     Ruling::act(act, why_start(case, release), format!("{slot} answers on port {port}, from a socket of its own process"))
 }

@@ -9,6 +9,7 @@ use crate::model::observed::{Answer, Observation};
 use crate::model::release::Release;
 use crate::model::status::Reason;
 use crate::model::wake::Wake;
+use crate::plan::boot;
 use crate::plan::deploy;
 use crate::plan::facts::{BAD_ANSWERS, Case};
 use crate::plan::hold::Hold;
@@ -212,8 +213,14 @@ fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
     if let Some(fault) = &case.seen.launch_fault {
         return Ruling::block(hold(Reason::LaunchUnfit, fault, "mend `launch` in the manifest", pace::WORLD));
     }
-    let act =
-        Act::Start { slot: live.clone(), port, release: release.id.clone(), version: release.version.clone(), serves: true };
+    let act = Act::Start {
+        slot: live.clone(),
+        port,
+        release: release.id.clone(),
+        version: release.version.clone(),
+        serves: true,
+        boot: boot::form(case, release),
+    };
     Ruling::act(act, format!("the route leads to {live}, and nothing runs there"), format!("{live} answers on port {port}"))
 }
 

@@ -63,6 +63,7 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         Act::TidyFlags { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
         Act::Install { .. }
+        | Act::Unpack { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::Kill { .. }

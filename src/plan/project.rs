@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::boot::Layout;
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Cookie, Identity, Now, SlotName};
 use crate::model::observed::{Answer, Loaded, Observation, ObservedProcess, ObservedService, ObservedSlot, Probe, Traffic};
@@ -22,6 +23,7 @@ pub(super) fn done(seen: &mut ObservedService, act: &Act, spec: &ServiceSpec, no
             seen.stored.insert(release.digest.clone());
             seen.stored.extend(release.env_file.clone());
         }
+        Act::Unpack { digest, .. } => drop(seen.layouts.insert(digest.clone(), Layout::Unpacked)),
         Act::Adopt { slot, process, .. } => occupy(seen, slot, process.clone(), spec),
         Act::Start { slot, .. } => occupy(seen, slot, process, spec),
         Act::WriteInclude { live, .. } => written(seen, live),

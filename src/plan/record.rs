@@ -59,6 +59,7 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         Act::Cutover { from, to, .. } => ledger.cutover = Some(cutover(from, to, with)),
         Act::Start { slot, release, .. } => start(ledger, slot, release, act, with),
         Act::Install { .. }
+        | Act::Unpack { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::TidyFlags { .. }
@@ -168,7 +169,7 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         Act::RecordFailure { .. } | Act::Quarantine { .. } | Act::Settle { .. } | Act::Finish { .. } | Act::Collect { .. } => {
             judged(ledger, act, with);
         }
-        Act::Reload { moves: None, .. } | Act::TidyFlags { .. } | Act::Retire => {}
+        Act::Unpack { .. } | Act::Reload { moves: None, .. } | Act::TidyFlags { .. } | Act::Retire => {}
     }
     phase(ledger, act, with);
 }
@@ -207,6 +208,7 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             ledger.jars.retain(|jar| !digests.contains(&jar.digest));
         }
         Act::Install { .. }
+        | Act::Unpack { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::WriteInclude { .. }

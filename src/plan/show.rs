@@ -5,6 +5,7 @@ use crate::model::observed::Observation;
 use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm};
 use crate::model::status::{HoldKind, Status};
+use crate::plan::boot;
 use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
@@ -195,6 +196,7 @@ pub(super) fn notes(case: &Case<'_>) -> Vec<String> {
             changed.short()
         ));
     }
+    notes.extend(target::wanted(case).ok().and_then(|release| boot::shortfall(case, &release)));
     for slot in case.places() {
         let record = case.record(slot).filter(|r| r.evidence.is_some());
         notes.extend(record.and_then(|r| r.evidence.as_ref()).map(|why| format!("{slot} was taken over: {why}")));

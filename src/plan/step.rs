@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::boot::BootForm;
 use crate::model::id::{Digest, Identity, Port, ReleaseId, SlotName};
 use crate::model::ledger::FailureKind;
 use crate::model::release::Release;
@@ -49,6 +50,13 @@ pub enum Act {
     Install {
         /// The release.
         release: Release,
+    },
+    /// Unpack a jar of the store beside itself.
+    Unpack {
+        /// Which.
+        digest: Digest,
+        /// What people call it.
+        version: String,
     },
     /// Remember that the same bytes have another name now.
     Relabel {
@@ -105,6 +113,8 @@ pub enum Act {
         version: String,
         /// Whether the route leads there already: it serves as soon as it is ready.
         serves: bool,
+        /// How the JVM is started.
+        boot: BootForm,
     },
     /// Move the traffic by flag.
     Cutover {
@@ -189,6 +199,7 @@ impl Act {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Install { .. } => "install",
+            Self::Unpack { .. } => "unpack",
             Self::Relabel { .. } => "relabel",
             Self::Adopt { .. } => "adopt",
             Self::WriteInclude { .. } => "write_include",
@@ -230,6 +241,7 @@ impl Act {
     pub fn is_visible(&self) -> bool {
         match self {
             Self::Install { .. }
+            | Self::Unpack { .. }
             | Self::WriteInclude { .. }
             | Self::Reload { .. }
             | Self::TidyFlags { .. }
@@ -256,6 +268,7 @@ impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Install { release } => write!(f, "install {} (sha256 {})", release.version, release.digest.short()),
+            Self::Unpack { version, digest } => write!(f, "unpack {version} (sha256 {})", digest.short()),
             Self::Relabel { version, .. } => write!(f, "call the running release {version}"),
             Self::Adopt { slot, port, process, .. } => {
                 write!(f, "take over process {} as {slot} on port {port}", process.pid)
@@ -275,7 +288,10 @@ impl fmt::Display for Act {
                 )
             }
             Self::TidyFlags { slots } => write!(f, "remove flags without effect: {}", list(slots)),
-            Self::Start { slot, port, version, .. } => write!(f, "start {version} on {slot} (port {port})"),
+            Self::Start { slot, port, version, boot: BootForm::Jar, .. } => write!(f, "start {version} on {slot} (port {port})"),
+            Self::Start { slot, port, version, boot: BootForm::Extracted, .. } => {
+                write!(f, "start {version} on {slot} (port {port}), unpacked")
+            }
             Self::Cutover { from, to, .. } => write!(f, "cut over from {from} to {to} (no reload)"),
             Self::Stop { slot, process, cut: 0 } => write!(f, "stop {slot} (pid {})", process.pid),
             Self::Stop { slot, process, cut } => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, and says where")]
 
 mod audit;
+mod boot;
 mod conflicts;
 mod deploy;
 mod failover;

@@ -50,6 +50,7 @@ pub(crate) struct Trace {
     links: [crate::model::Link; SLOTS],
     noted: [bool; 2],
     stored: u8,
+    unpacked: u8,
     gone: bool,
 }
 
@@ -246,6 +247,7 @@ fn noticed(world: &World) -> World {
         mem: world.mem,
         wish: world.wish,
         stored: world.stored,
+        unpacked: world.unpacked,
         look: world.look,
         ..World::default()
     }
@@ -281,7 +283,10 @@ fn silent(given: &Given, world: &mut World, ledger: &Ledger, act: &Act, planned:
     absorb(given, &ledger, world);
     if let Act::Collect { digests, .. } = act {
         let dropped = |rel: &u8| digests.contains(&crate::config::digest(*rel));
-        (0..8).filter(dropped).for_each(|rel| world.stored &= !(1 << rel));
+        (0..8).filter(dropped).for_each(|rel| {
+            world.stored &= !(1 << rel);
+            world.unpacked &= !(1 << rel);
+        });
     }
     ledger
 }
@@ -310,7 +315,7 @@ impl Trace {
     fn of(world: &World, gone: bool) -> Self {
         let links = world.slots.map(|slot| slot.link);
         let noted = [world.nginx.cur_noted, world.nginx.old_noted];
-        Self { mem: world.mem, links, noted, stored: world.stored, gone }
+        Self { mem: world.mem, links, noted, stored: world.stored, unpacked: world.unpacked, gone }
     }
 
     /// The world with this trace in it.
@@ -318,7 +323,7 @@ impl Trace {
         world.mem = if self.gone { forgotten() } else { self.mem };
         world.slots.iter_mut().zip(self.links).for_each(|(slot, link)| slot.link = link);
         [world.nginx.cur_noted, world.nginx.old_noted] = self.noted;
-        world.stored = self.stored;
+        (world.stored, world.unpacked) = (self.stored, self.unpacked);
         world
     }
 }

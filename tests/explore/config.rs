@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slotd::model::desired::{
-    CutoverMode, DesiredState, HealthSpec, JarSpec, LaunchSpec, NginxSpec, OnCrash, PortConflict, Promote, ProxySpec, Scheme,
-    ServiceSpec, SlotPolicy, SlotSpec, Standby,
+    Boot, CutoverMode, DesiredState, HealthSpec, JarSpec, LaunchSpec, NginxSpec, OnCrash, PortConflict, Promote, ProxySpec,
+    Scheme, ServiceSpec, SlotPolicy, SlotSpec, Standby,
 };
 use slotd::model::id::{Digest, Port, ServiceName, SlotName};
 use slotd::model::release::Release;
@@ -77,6 +77,8 @@ pub(crate) struct Config {
     /// Ten minutes may pass, and starts are counted.
     pub(crate) window: bool,
     pub(crate) budget: u8,
+    /// How a JVM is to be started; a jar that is unpacked first is one more thing that a crash can leave half done.
+    pub(crate) boot: Boot,
 }
 
 /// What the planner is given by a configuration, made once.
@@ -116,7 +118,7 @@ pub(crate) fn digest(rel: u8) -> Digest {
 }
 
 /// How everything is started.
-fn launch() -> LaunchSpec {
+fn launch(boot: Boot) -> LaunchSpec {
     LaunchSpec {
         java: "java".to_owned(),
         jvm_args: Vec::new(),
@@ -128,6 +130,7 @@ fn launch() -> LaunchSpec {
         user: None,
         working_dir: None,
         stop_timeout: Duration::from_secs(40),
+        boot,
     }
 }
 
@@ -189,7 +192,7 @@ impl Config {
             jar: JarSpec { version: label(wish.rel, wish.label), path: PathBuf::from("/srv/app.jar"), sha256: None },
             slots: slots.collect(),
             slot_policy: self.policy(),
-            launch: launch(),
+            launch: launch(self.boot),
             health: health(wish.health),
             proxy: self.proxy(),
         }
@@ -208,7 +211,7 @@ impl Config {
             Kind::Pruned => (none.clone(), Orphans::Retire),
         });
         let desired = desired.collect();
-        let made = |rel: u8| [0, 1].map(|l| Release::new(&label(rel, l), digest(rel), launch(), None));
+        let made = |rel: u8| [0, 1].map(|l| Release::new(&label(rel, l), digest(rel), launch(self.boot), None));
         let releases = (0..u8::try_from(RELEASES).unwrap_or(0)).map(made).collect();
         Given { config: self, service, names, releases, specs, desired, older: crate::model::Mem::default() }
     }

@@ -1,6 +1,6 @@
 //! Which configurations are explored: a pairwise cover of everything that a manifest can say here, and a few by name.
 
-use slotd::model::desired::{CutoverMode, OnCrash, PortConflict, Promote, Standby};
+use slotd::model::desired::{Boot, CutoverMode, OnCrash, PortConflict, Promote, Standby};
 
 use crate::config::{Begin, Config, Kind, Wish, wish};
 use crate::model::{BAD, DIES, FIRST, HANGS, SECOND};
@@ -29,6 +29,7 @@ pub(crate) fn plain() -> Config {
         request: false,
         window: false,
         budget: 0,
+        boot: Boot::Jar,
     }
 }
 
@@ -66,6 +67,10 @@ pub(crate) fn by_name() -> Vec<Config> {
         named("two-slotds", |c| c.slotds = 2),
         named("empty", |c| c.begin = Begin::Empty),
         named("scripts", |c| c.begin = Begin::Scripts),
+        named("unpacked", |c| {
+            (c.boot, c.wishes) = (Boot::Auto, vec![wish(FIRST), wish(DIES)]);
+            c.standby = Standby::Running;
+        }),
         named("manual", |c| c.promote = Promote::Manual),
         named("words", |c| c.wishes = vec![wish(FIRST), Wish { label: 1, ..wish(FIRST) }, Wish { health: 1, ..wish(FIRST) }]),
         named("removed", |c| {
@@ -95,6 +100,7 @@ fn made(choice: Choice, number: usize) -> Config {
         request: false,
         window: false,
         budget: 0,
+        boot: Boot::Jar,
     }
 }
 

@@ -267,6 +267,8 @@ pub(crate) struct World {
     pub(crate) jar: Jar,
     /// Which releases lie whole in the store.
     pub(crate) stored: u8,
+    /// Which of them lie unpacked beside themselves; a start that expects more than there is fails.
+    pub(crate) unpacked: u8,
     /// 0: no pass under way, else one more than the number of a [`crate::act::Look`].
     pub(crate) look: u32,
     /// Which slotd has that pass.

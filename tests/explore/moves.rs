@@ -247,7 +247,10 @@ fn store_faults(given: &Given, out: &mut Out<'_>) {
     out.change(Edge::Fault, Label::JarTorn, |w| w.jar = crate::model::Jar::Torn);
     out.change(Edge::Fault, Label::JarGone, |w| w.jar = crate::model::Jar::Gone);
     for rel in (0..8).filter(|rel| world.stored & (1 << rel) != 0) {
-        out.change(Edge::Fault, Label::StoreTorn(rel), |w| w.stored &= !(1 << rel));
+        out.change(Edge::Fault, Label::StoreTorn(rel), |w| {
+            w.stored &= !(1 << rel);
+            w.unpacked &= !(1 << rel);
+        });
     }
     if world.look == 0 {
         out.change(Edge::Fault, Label::LedgerLost, |w| remember(w, forgotten()));

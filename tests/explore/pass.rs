@@ -1,5 +1,6 @@
 //! slotd itself as moves: a look, a visible step with its precondition, and a kill at every point between.
 
+use slotd::model::boot::BootForm;
 use slotd::model::id::SlotName;
 use slotd::model::route::RouteForm;
 use slotd::model::status::Reason;
@@ -157,10 +158,11 @@ fn effect(given: &Given, world: &mut World, look: &Look) -> Result<Option<u8>, u
     let before = world.reached();
     match &look.act {
         Act::Install { release } => install(given, world, &release.digest)?,
+        Act::Unpack { digest, .. } => unpack(world, digest)?,
         Act::WriteInclude { form, live, .. } => write(given, world, *form, live)?,
         Act::Reload { .. } => reload(world, look)?,
         Act::TidyFlags { slots } => slots.iter().for_each(|slot| world.flags &= !(1 << given.slot(slot))),
-        Act::Start { slot, release, .. } => return start(given, world, given.slot(slot), release).map(Some),
+        Act::Start { slot, release, boot, .. } => return start(given, world, given.slot(slot), (release, boot)).map(Some),
         Act::Cutover { from, to, .. } => cut(world, look, given.slot(from), given.slot(to))?,
         Act::Stop { slot, process, .. } => signal(world, given.slot(slot), process, Life::Ending),
         Act::Kill { slot, processes } => {
@@ -196,6 +198,16 @@ fn install(given: &Given, world: &mut World, digest: &slotd::model::id::Digest) 
     }
 }
 
+/// Needs the jar in the store; another slotd may have collected it meanwhile.
+fn unpack(world: &mut World, digest: &slotd::model::id::Digest) -> Result<(), u8> {
+    let bit = 1 << (0..8).find(|rel| crate::config::digest(*rel) == *digest).unwrap_or(0);
+    if world.stored & bit == 0 {
+        return Err(NOBODY);
+    }
+    world.unpacked |= bit;
+    Ok(())
+}
+
 /// The include and the flags that make it lead where it should; nginx tests it, if it runs.
 fn write(given: &Given, world: &mut World, form: RouteForm, live: &SlotName) -> Result<(), u8> {
     if world.nginx.up && world.nginx.broken {
@@ -223,10 +235,11 @@ fn reload(world: &mut World, look: &Look) -> Result<(), u8> {
 }
 
 /// Only one process can be in a slot; a second one would fail to bind. A start beside a process is a violation all the same.
-fn start(given: &Given, world: &mut World, at: u8, release: &slotd::model::id::ReleaseId) -> Result<u8, u8> {
+fn start(given: &Given, world: &mut World, at: u8, (release, boot): (&slotd::model::id::ReleaseId, &BootForm)) -> Result<u8, u8> {
     let rel = given.releases.iter().position(|r| r[0].id == *release).and_then(|rel| u8::try_from(rel).ok());
     let known = rel.filter(|rel| world.mem.releases & (1 << rel) != 0 && world.stored & (1 << rel) != 0);
-    let Some(rel) = known else { return Err(NOBODY) };
+    let unpacked = |rel: &u8| *boot == BootForm::Jar || world.unpacked & (1 << rel) != 0;
+    let Some(rel) = known.filter(unpacked) else { return Err(NOBODY) };
     let place = &mut world.slots[usize::from(at)];
     *place = Slot { life: Life::Boot, rel, ours: true, stranger: place.stranger, ..Slot::default() };
     if given.config.window && rel == given.wish(world.wish).rel {

@@ -1,9 +1,11 @@
 //! What slotd sees of a host: the shipped `ObservedState`, with what may be read wrongly or not at all as variants of one look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slotd::model::id::{Identity, SlotName};
+use slotd::model::boot::Layout;
+use slotd::model::desired::Boot;
+use slotd::model::id::{Digest, Identity, SlotName};
 use slotd::model::observed::{
     Answer, Exit, ExitCause, JarFact, Loaded, Nginx, Observation, ObservedProcess, ObservedRoute, ObservedService, ObservedSlot,
     ObservedState, Occupant, Owner, Probe, Traffic, Worker,
@@ -68,10 +70,18 @@ fn service(given: &Given, world: &World, variant: Variant) -> ObservedService {
         jar: hidden(variant.gap == Some(Gap::Jar), jar(given, world)),
         env_file: Observation::Absent,
         stored: stored.collect::<BTreeSet<_>>(),
+        layouts: layouts(given, world),
         launch_fault: None,
         slots: ledger::by_name(given, |at| slot(given, world, at, variant)),
         route: route(given, world, variant),
     }
+}
+
+/// Every jar is one that can be unpacked, if the manifest wants to know.
+fn layouts(given: &Given, world: &World) -> BTreeMap<Digest, Layout> {
+    let all = (0..u8::try_from(RELEASES).unwrap_or(0)).filter(|_| given.config.boot != Boot::Jar);
+    let is = |rel: u8| if world.unpacked & (1 << rel) != 0 { Layout::Unpacked } else { Layout::Packed };
+    all.map(|rel| (digest(rel), is(rel))).collect()
 }
 
 /// The digest resolved earlier counts; without one the bytes do, if they are a whole jar.

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use slotd::adapter::LinuxHost;
-use slotd::host::artifacts::Artifacts;
+use slotd::host::artifacts::{ArtifactError, Artifacts};
 use slotd::host::clock::Clock;
 use slotd::host::ledgers::Ledgers;
 use slotd::host::lock::{Lock, LockError};
@@ -84,6 +84,7 @@ impl Place {
             cookie: self.host.random(),
             port: Port(8081),
             digest,
+            boot: slotd::model::boot::BootForm::Jar,
             launch: LaunchSpec {
                 java: java.to_string_lossy().into_owned(),
                 jvm_args: vec!["-Xmx64m".to_owned()],
@@ -95,6 +96,7 @@ impl Place {
                 user: None,
                 working_dir: None,
                 stop_timeout: LONG,
+                boot: slotd::model::desired::Boot::Auto,
             },
             env_file: Some(env_digest),
         }
@@ -239,7 +241,7 @@ fn a_start_that_cannot_be_is_refused_and_starts_nothing() {
     order.launch.working_dir = None;
     let stored = place.host.state().join("artifacts").join(order.digest.as_str()).join("app.jar");
     fs::write(&stored, "changed").unwrap();
-    assert!(matches!(place.host.start(&order), Err(ProcessError::File { act: "trust", .. })));
+    assert!(matches!(place.host.start(&order), Err(ProcessError::Artifact(ArtifactError::Io { act: "trust", .. }))));
     assert!(!order.log.exists());
 }
 
@@ -303,9 +305,9 @@ fn a_jvm_with_a_jar_of_the_same_start_class_is_the_same_application() {
     if !compiled(dir) {
         return;
     }
-    let java = |cookie: Option<&str>| {
+    let java = |words: &[&str], cookie: Option<&str>| {
         let mut command = Command::new("java");
-        command.args(["-Xmx32m", "-jar", "app.jar"]).current_dir(dir).stdout(Stdio::piped()).env_remove("SLOTD_COOKIE");
+        command.arg("-Xmx32m").args(words).current_dir(dir).stdout(Stdio::piped()).env_remove("SLOTD_COOKIE");
         let mut child = command.envs(cookie.map(|c| ("SLOTD_COOKIE", c))).spawn().unwrap();
         let mut port = String::new();
         BufReader::new(child.stdout.as_mut().unwrap().by_ref()).read_line(&mut port).unwrap();
@@ -317,7 +319,7 @@ fn a_jvm_with_a_jar_of_the_same_start_class_is_the_same_application() {
         let Observation::Known(fact) = place.host.port(&question) else { panic!("cannot tell") };
         fact.occupants
     };
-    let (orphan, port) = java(None);
+    let (orphan, port) = java(&["-jar", "app.jar"], None);
     match ask(port, "same.jar").as_slice() {
         [Occupant::SameApp { identity, evidence, resident }] => {
             assert!(identity.pid == orphan.0.id() && *resident > 0);
@@ -328,6 +330,9 @@ fn a_jvm_with_a_jar_of_the_same_start_class_is_the_same_application() {
     }
     assert!(matches!(ask(port, "other.jar").as_slice(), [Occupant::Stranger { .. }]));
     assert!(matches!(ask(port, "none.jar").as_slice(), [Occupant::Stranger { .. }]));
-    let (_another_slot, port) = java(Some("of-another-slot"));
+    let (_unpacked, port) = java(&["-cp", ".", "App", "no.jar"], None);
+    assert!(matches!(ask(port, "same.jar").as_slice(), [Occupant::SameApp { .. }]), "from a class path");
+    assert!(matches!(ask(port, "other.jar").as_slice(), [Occupant::Stranger { .. }]));
+    let (_another_slot, port) = java(&["-jar", "app.jar"], Some("of-another-slot"));
     assert!(matches!(ask(port, "same.jar").as_slice(), [Occupant::Stranger { .. }]), "slotd's own are nobody's orphans");
 }

@@ -237,6 +237,7 @@ fn service(root: &Path) -> ServiceSpec {
             user: None,
             working_dir: None,
             stop_timeout: Duration::from_secs(40),
+            boot: slotd::model::desired::Boot::Auto,
         },
         health: HealthSpec {
             scheme: Scheme::Http,

@@ -37,6 +37,7 @@ pub(super) fn service() -> ServiceSpec {
             user: None,
             working_dir: None,
             stop_timeout: Duration::from_secs(40),
+            boot: crate::model::desired::Boot::Auto,
         },
         health: HealthSpec {
             scheme: Scheme::Http,

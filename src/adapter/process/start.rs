@@ -11,6 +11,7 @@ use crate::adapter::process::find::STATE;
 use crate::adapter::process::{fault, stat};
 use crate::adapter::{LinuxHost, clock, files, launch};
 use crate::host::processes::{ProcessError, StartOrder, environment};
+use crate::model::boot::BootForm;
 use crate::model::id::Identity;
 
 /// What systemd hands to slotd alone (`sd_notify(3)`, `sd_listen_fds(3)`): with these an application could speak in our name.
@@ -20,9 +21,9 @@ impl LinuxHost {
     pub(super) fn launched(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
         self.reap();
         let java = fault::program(&order.launch.java).map_err(start_error(&order.launch.java))?;
-        let jar = self.proven_jar(&order.digest)?;
+        let jar = self.proven(order)?;
         let env_file = order.env_file.as_ref().map_or(Ok(Vec::new()), |digest| self.proven_env(digest))?;
-        let work = self.work(order, &jar)?;
+        let work = self.work(order)?;
         let (out, err) = log(&order.log)?;
         let mut command = Command::new(&self.launcher);
         command.arg(launch::SUBCOMMAND).args(launcher_args(order, &java, &jar));
@@ -40,8 +41,16 @@ impl LinuxHost {
         identity
     }
 
+    /// The jar to start on.
+    fn proven(&self, order: &StartOrder) -> Result<PathBuf, ProcessError> {
+        Ok(match order.boot {
+            BootForm::Jar => self.whole_jar(&order.digest)?,
+            BootForm::Extracted => self.proven_unpacked(&order.digest)?,
+        })
+    }
+
     /// The working folder; one of ours is made, and opened to the user that the slot runs as.
-    fn work(&self, order: &StartOrder, jar: &Path) -> Result<PathBuf, ProcessError> {
+    fn work(&self, order: &StartOrder) -> Result<PathBuf, ProcessError> {
         let service = self.service(&order.service);
         let (path, is_ours) = match &order.launch.working_dir {
             Some(path) => (path.clone(), false),
@@ -53,7 +62,7 @@ impl LinuxHost {
         // Else the failure would name java, not the folder.
         fs::read_dir(&path).map_err(file_error("enter", &path))?;
         if let Some(user) = &order.launch.user {
-            self.open_to_others(jar, is_ours.then_some(service.as_path()))?;
+            self.open_to_others(&self.folder(&order.digest), is_ours.then_some(service.as_path()))?;
             if is_ours {
                 give(&path, user).map_err(file_error("give away", &path))?;
             }
@@ -63,9 +72,9 @@ impl LinuxHost {
 
     /// Another user must pass through our folders to its jar and its working folder. It can list none of them, and ledgers,
     /// logs and env files stay readable by us alone.
-    fn open_to_others(&self, jar: &Path, service: Option<&Path>) -> Result<(), ProcessError> {
+    fn open_to_others(&self, artifact: &Path, service: Option<&Path>) -> Result<(), ProcessError> {
         let (artifacts, services) = (self.artifacts(), self.services());
-        let below = jar.parent().into_iter().chain(service).chain(service.map(|_| services.as_path()));
+        let below = [artifact].into_iter().chain(service).chain(service.map(|_| services.as_path()));
         for folder in below.chain([artifacts.as_path(), self.state.as_path()]) {
             fs::set_permissions(folder, Permissions::from_mode(0o711)).map_err(file_error("open", folder))?;
         }
@@ -126,7 +135,7 @@ fn file_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Proce
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::desired::LaunchSpec;
+    use crate::model::desired::{Boot, LaunchSpec};
     use crate::model::id::{Cookie, Digest, Port, ReleaseId, ServiceName, SlotName};
     use std::time::Duration;
 
@@ -144,6 +153,7 @@ mod tests {
             user: Some("app".to_owned()),
             working_dir: None,
             stop_timeout: Duration::from_secs(40),
+            boot: Boot::Auto,
         };
         let order = StartOrder {
             service: ServiceName::new("web"),
@@ -152,6 +162,7 @@ mod tests {
             cookie: Cookie::new("c"),
             port: Port(8081),
             digest: Digest::new("0"),
+            boot: BootForm::Jar,
             launch,
             env_file: None,
             log: PathBuf::from("/log"),

@@ -25,8 +25,8 @@ const WITH_VALUE: [&str; 8] = [
     "--limit-modules",
 ];
 
-/// The process as an occupant, if it is a JVM of the slot's user with a jar of the same Start-Class, and none of slotd's own:
-/// another slot's process may well run the same application.
+/// The process as an occupant, if it is a JVM of the slot's user that runs the same Start-Class, and none of slotd's own: another
+/// slot's process may well run the same application.
 pub(super) fn recognise(pid: u32, address: &str, application: &Application) -> Option<Occupant> {
     let before = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
     let java = executable(pid)?;
@@ -35,16 +35,15 @@ pub(super) fn recognise(pid: u32, address: &str, application: &Application) -> O
         return None;
     }
     let wanted = jar::start_class(&application.jar).ok().flatten()?;
-    let theirs = jars(pid)?.into_iter().find(|path| names(pid, path, &wanted))?;
+    let theirs = runs(pid, &wanted)?;
     let identity = Identity { boot: clock::boot_id().ok()?, pid, start: before.start, cookie: None };
     // All of this was read of one process only if the number did not change hands.
     let after = stat::read(pid).ok().filter(|after| after.start == before.start)?;
     let evidence = format!(
-        "a JVM ({}) of user {}, running for {} s with {}, whose Start-Class {wanted} is that of {}; it listens on {address}",
+        "a JVM ({}) of user {}, running for {} s with {theirs} is that of {}; it listens on {address}",
         java.display(),
         holders::name(uid),
         after.age().as_secs(),
-        theirs.display(),
         application.jar.display(),
     );
     Some(Occupant::SameApp { identity, evidence, resident: find::resident(pid).unwrap_or(0) })
@@ -69,15 +68,28 @@ fn is_ours(pid: u32) -> bool {
     find::environment(pid).map_or(true, |env| env.is_empty() || find::variable(&env, "SLOTD_COOKIE").is_some())
 }
 
-/// The jars that its command line names, absolute in its own view of the file system.
-fn jars(pid: u32) -> Option<Vec<PathBuf>> {
+/// What shows that it runs this class: a jar that leads to it, or its own name. One that was unpacked, by slotd or by the tools of
+/// Spring Boot, has either the jar or the name.
+fn runs(pid: u32, start_class: &str) -> Option<String> {
     let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    Some(named_jars(&holders::words(pid)).into_iter().map(|path| folder.join(path)).collect())
+    let named = named(&holders::words(pid));
+    let jar = named.jars.into_iter().map(|path| folder.join(path)).find(|path| names(pid, path, start_class));
+    let by_jar = jar.map(|path| format!("{}, whose Start-Class {start_class}", path.display()));
+    by_jar.or_else(|| {
+        named.main_class.filter(|main| main == start_class).map(|main| format!("the main class, which as Start-Class {main}"))
+    })
+}
+
+/// What the command line of a JVM names.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Named {
+    jars: Vec<PathBuf>,
+    main_class: Option<String>,
 }
 
 /// The jar of `-jar`, which is the first word that is no option (the scripts write their `-D` between the two), or the class
-/// path; what stands behind the main class or the jar is the application's.
-fn named_jars(words: &[String]) -> Vec<PathBuf> {
+/// path and the main class; what stands behind the main class or the jar is the application's.
+fn named(words: &[String]) -> Named {
     let (mut by_jar, mut class_path) = (false, Vec::new());
     let mut options = words.iter().skip(1);
     while let Some(option) = options.next() {
@@ -90,11 +102,11 @@ fn named_jars(words: &[String]) -> Vec<PathBuf> {
                     class_path = split(list);
                 }
             }
-            jar if by_jar => return vec![PathBuf::from(jar)],
-            _main_class => break,
+            jar if by_jar => return Named { jars: vec![PathBuf::from(jar)], main_class: None },
+            main_class => return Named { jars: class_path, main_class: Some(main_class.to_owned()) },
         }
     }
-    if by_jar { Vec::new() } else { class_path }
+    Named::default()
 }
 
 fn split(list: &str) -> Vec<PathBuf> {
@@ -106,7 +118,7 @@ fn split(list: &str) -> Vec<PathBuf> {
 fn names(pid: u32, path: &Path, start_class: &str) -> bool {
     let Ok(below_root) = path.strip_prefix("/") else { return false };
     let there = Path::new("/proc").join(pid.to_string()).join("root").join(below_root);
-    jar::start_class(&there).ok().flatten().as_deref() == Some(start_class)
+    jar::application_class(&there).ok().flatten().as_deref() == Some(start_class)
 }
 
 #[cfg(test)]
@@ -115,12 +127,15 @@ mod tests {
 
     #[test]
     fn the_jar_is_taken_from_the_options_and_never_from_what_follows_them() {
-        let of = |line: &str| named_jars(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let all = |line: &str| named(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let of = |line: &str| all(line).jars;
         let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(of("java -Xmx1g -cp a.jar -jar app.jar --x.jar"), paths(&["app.jar"]));
         assert_eq!(of("java -jar -Dspring.profiles.active=real1 app.jar x"), paths(&["app.jar"]));
         assert_eq!(of("java -cp lib/a.jar:classes:/b.jar com.example.Main -jar no.jar"), paths(&["lib/a.jar", "/b.jar"]));
         assert_eq!(of("java --add-opens java.base/x=ALL --class-path=a.jar Main"), paths(&["a.jar"]));
+        assert_eq!(all("java -cp a.jar com.example.Main com.example.No").main_class.as_deref(), Some("com.example.Main"));
+        assert_eq!(all("java -jar a.jar com.example.No").main_class, None);
         assert!(of("java Main -jar no.jar").is_empty() && of("java -jar").is_empty() && of("").is_empty());
     }
 

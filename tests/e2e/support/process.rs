@@ -38,6 +38,11 @@ fn look(pid: i32, folder: &str) -> Option<Process> {
     })
 }
 
+/// The command line of a process, by words; none for one that is gone.
+pub(crate) fn command_line(pid: i32) -> Vec<String> {
+    words(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+}
+
 fn words(bytes: &[u8]) -> Vec<String> {
     bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }

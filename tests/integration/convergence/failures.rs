@@ -187,7 +187,7 @@ fn a_dry_run_says_what_its_way_comes_to_when_that_is_not_converged() {
     let plan = block_on(look(&stage.world, &stage.goal(), &mut Watch::default())).unwrap().services.remove(0);
     let steps: Vec<_> = plan.steps.iter().map(|step| step.act.kind()).collect();
     let reasons = |holds: &[Hold]| holds.iter().map(|hold| hold.reason).collect::<Vec<_>>();
-    assert_eq!((steps, reasons(&plan.holds), reasons(&plan.ahead)), (vec!["install"], vec![], vec![Reason::PortTaken]));
+    assert_eq!((steps, reasons(&plan.holds), reasons(&plan.ahead)), (vec!["install", "unpack"], vec![], vec![Reason::PortTaken]));
     stage.befall(Fault::Foreign(port(8082), None));
     let plan = block_on(look(&stage.world, &stage.goal(), &mut Watch::default())).unwrap().services.remove(0);
     assert_eq!(reasons(&plan.ahead), vec![]);

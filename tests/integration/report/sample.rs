@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use slotd::event::Event;
+use slotd::model::boot::BootForm;
 use slotd::model::id::{BootId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use slotd::model::status::{Reason, Status};
 use slotd::plan::drift::Drift;
@@ -129,6 +130,7 @@ fn start() -> Act {
         release: ReleaseId::new("r1-2222222222222222"),
         version: "1.0.2".to_owned(),
         serves: false,
+        boot: BootForm::Jar,
     }
 }
 

@@ -90,6 +90,7 @@ fn launch() -> LaunchSpec {
         user: None,
         working_dir: None,
         stop_timeout: Duration::from_secs(40),
+        boot: slotd::model::desired::Boot::Auto,
     }
 }
 

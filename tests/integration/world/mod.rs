@@ -95,6 +95,8 @@ pub(crate) struct State {
     pub(crate) flags: BTreeMap<PathBuf, BTreeSet<SlotName>>,
     pub(crate) jars: BTreeMap<PathBuf, (Digest, u64)>,
     pub(crate) store: BTreeSet<Digest>,
+    /// Jars of the store that lie unpacked beside themselves.
+    pub(crate) unpacked: BTreeSet<Digest>,
     pub(crate) behaviours: BTreeMap<Digest, Behaviour>,
     pub(crate) ledgers: BTreeMap<ServiceName, String>,
     pub(crate) history: BTreeMap<ServiceName, Vec<HistoryLine>>,
@@ -148,6 +150,7 @@ impl World {
             flags: BTreeMap::new(),
             jars: BTreeMap::new(),
             store: BTreeSet::new(),
+            unpacked: BTreeSet::new(),
             behaviours: BTreeMap::new(),
             ledgers: BTreeMap::new(),
             history: BTreeMap::new(),

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use slotd::host::artifacts::ArtifactError;
 use slotd::host::probes::{Probes, Question};
 use slotd::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
+use slotd::model::boot::BootForm;
 use slotd::model::desired::{LaunchSpec, ServiceSpec};
 use slotd::model::id::{Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use slotd::model::observed::{Answer, Exit, ExitCause, Observation};
@@ -187,6 +189,9 @@ impl State {
         if !self.store.contains(&order.digest) {
             let source = std::io::Error::other("no such artifact");
             return Err(ProcessError::Start { program: "java".to_owned(), source });
+        }
+        if order.boot == BootForm::Extracted && !self.unpacked.contains(&order.digest) {
+            return Err(ProcessError::Artifact(ArtifactError::Missing { path: "unpacked".into() }));
         }
         self.judge_start(order);
         let behaviour = self.behaviours.get(&order.digest).copied().unwrap_or_else(Behaviour::good);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use slotd::host::artifacts::{ArtifactError, Artifacts};
+use slotd::model::boot::Layout;
 use slotd::model::id::Digest;
 use slotd::model::ledger::JarStamp;
 use slotd::model::observed::Observation;
@@ -50,6 +51,26 @@ impl Artifacts for World {
         )
     }
 
+    fn layout(&self, digest: &Digest, _source: Option<&Path>) -> Layout {
+        if self.see().unpacked.contains(digest) { Layout::Unpacked } else { Layout::Packed }
+    }
+
+    fn unpack(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        let refusal = |source| ArtifactError::Io { act: "unpack", path: "store".into(), source };
+        self.change(
+            "unpack",
+            || digest.to_string(),
+            refusal,
+            |state| {
+                if !state.store.contains(digest) {
+                    return Err(ArtifactError::Missing { path: "store".into() });
+                }
+                state.unpacked.insert(digest.clone());
+                Ok(())
+            },
+        )
+    }
+
     fn list(&self) -> Vec<Digest> {
         self.see().store.iter().cloned().collect()
     }
@@ -62,6 +83,7 @@ impl Artifacts for World {
             refusal,
             |state| {
                 state.store.remove(digest);
+                state.unpacked.remove(digest);
                 Ok(())
             },
         )
