@@ -66,7 +66,7 @@ pub async fn converge<H: Host>(
     sink: &mut dyn Sink,
 ) -> Result<End, ReconcileError> {
     let until = host.now().at.plus(timeout.unwrap_or_else(|| patience(goal)));
-    let (mut watch, mut told) = (Watch::default(), Told::default());
+    let (mut watch, mut told) = (Watch::under_lock(), Told::default());
     loop {
         let outcome = pass(host, goal, &mut watch, sink).await?;
         told.tell(&outcome.plan, sink);
@@ -138,7 +138,7 @@ pub async fn run<H: Host>(
     mut triggers: mpsc::Receiver<Trigger>,
     sink: &mut dyn Sink,
 ) -> Result<(), ReconcileError> {
-    let (mut watch, mut told) = (Watch::default(), Told::default());
+    let (mut watch, mut told) = (Watch::under_lock(), Told::default());
     let mut accepted = false;
     loop {
         if !accepted {

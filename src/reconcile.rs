@@ -198,7 +198,8 @@ pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut 
         }
     }
     let took = host.now().at.since(began);
-    Ok(outcome(plan, stepped, failures, took))
+    let outcome = outcome(plan, stepped, failures, took);
+    Ok(Outcome { again: outcome.again.into_iter().chain(watch.awaits()).min(), ..outcome })
 }
 
 fn outcome(plan: Plan, stepped: Vec<ServiceName>, failures: Vec<(ServiceName, String)>, took: Duration) -> Outcome {

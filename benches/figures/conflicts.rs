@@ -40,10 +40,12 @@ fn stranger<T>(kind: &str, hold: impl FnOnce(u16) -> T) {
     decided(kind, &site);
 }
 
-/// Times a dry run, which decides as `apply` does, and prints what it came to.
+/// Prints what a dry run says, and times an `apply` until it has decided the same.
 fn decided(kind: &str, site: &Site) {
-    let began = Instant::now();
     let said = site.slotd(&["plan", "-o", "json"]).expect_code(0).stdout;
+    let began = Instant::now();
+    let apply = site.spawn(&["-v", "apply", "--timeout", "60s"]);
+    until("it has decided", PATIENCE, || ["reason=port_taken", "step=\"stop\""].iter().any(|word| apply.said().contains(word)));
     row(kind, &serde_json::from_str(&said).unwrap(), began.elapsed());
 }
 

@@ -15,6 +15,7 @@ use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use crate::adapter::LinuxHost;
 use crate::host::probes::{Probes, Question};
 use crate::model::desired::Scheme;
+use crate::model::id::Identity;
 use crate::model::observed::Answer;
 
 /// A health page is a word; more than this is another page, and reading on would let a stranger fill our memory.
@@ -191,15 +192,24 @@ pub(super) fn bracketed(host: &str) -> String {
 
 impl Probes for LinuxHost {
     async fn ask(&self, question: &Question) -> Answer {
-        let client = match self.http.get(Trust::Anyone, Via::Url) {
-            Ok(client) => client,
-            Err(why) => return Answer::None { why },
-        };
-        let url = format!("{}://{}:{}{}", scheme(question.scheme), bracketed(&question.host), question.port, question.path);
-        match get(&client, &Get { url, host: None, header: None, timeout: question.timeout }).await {
-            Ok(reply) => judge(question, &reply),
-            Err(silence) => Answer::None { why: silence.why },
-        }
+        ask(self.http.get(Trust::Anyone, Via::Url), question.clone()).await
+    }
+
+    async fn ask_within(&self, question: &Question, of: &Identity, patience: Duration) -> Option<Answer> {
+        let ask = || ask(self.http.get(Trust::Anyone, Via::Url), question.clone());
+        self.outstanding.answer(question, of, patience, ask).await
+    }
+}
+
+async fn ask(client: Result<Client, String>, question: Question) -> Answer {
+    let client = match client {
+        Ok(client) => client,
+        Err(why) => return Answer::None { why },
+    };
+    let url = format!("{}://{}:{}{}", scheme(question.scheme), bracketed(&question.host), question.port, question.path);
+    match get(&client, &Get { url, host: None, header: None, timeout: question.timeout }).await {
+        Ok(reply) => judge(&question, &reply),
+        Err(silence) => Answer::None { why: silence.why },
     }
 }
 

@@ -17,6 +17,7 @@ pub mod ledger_file;
 pub mod lock;
 mod log_files;
 mod nginx;
+mod outstanding;
 pub mod process;
 pub mod sockets;
 pub mod start_logs;
@@ -48,6 +49,7 @@ pub struct LinuxHost {
     layouts: RefCell<BTreeMap<Digest, Layout>>,
     nginx: nginx::Memory,
     http: http::Clients,
+    outstanding: outstanding::Outstanding,
 }
 
 impl LinuxHost {
@@ -64,6 +66,7 @@ impl LinuxHost {
             layouts: RefCell::default(),
             nginx: nginx::Memory::default(),
             http: http::Clients::default(),
+            outstanding: outstanding::Outstanding::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::desired::{Scheme, ServiceSpec, fill};
-use crate::model::id::{Port, SlotName};
+use crate::model::id::{Identity, Port, SlotName};
 use crate::model::observed::Answer;
 
 /// One question to a slot.
@@ -47,4 +47,8 @@ impl Question {
 pub trait Probes {
     /// Asks once, over a fresh connection, following no redirect and using no proxy of the environment.
     async fn ask(&self, question: &Question) -> Answer;
+
+    /// The same about this process, without waiting for it longer than `patience`. `None`: the answer is still to come; a later
+    /// call with the same question about the same process gets it.
+    async fn ask_within(&self, question: &Question, of: &Identity, patience: Duration) -> Option<Answer>;
 }

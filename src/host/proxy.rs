@@ -1,6 +1,7 @@
 //! nginx: the include, its flags, who runs it, what it has loaded.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::model::desired::{ProxySpec, ServiceSpec};
 use crate::model::id::SlotName;
@@ -26,8 +27,8 @@ pub trait Proxy {
     /// way it would go. `Unknown` when one does not say, or when they disagree.
     async fn loaded(&self, service: &ServiceSpec, text: &RouteText) -> Observation<Loaded>;
 
-    /// Which slot answers through `proxy.url`: the one whose expected body comes back.
-    async fn proxied(&self, service: &ServiceSpec) -> Observation<SlotName>;
+    /// Which slot answers through `proxy.url`: the one whose expected body comes back, within `patience` where that is given.
+    async fn proxied(&self, service: &ServiceSpec, patience: Option<Duration>) -> Observation<SlotName>;
 
     /// Writes the include atomically, with the flag of `live` set before where the form needs it, and lets nginx test it if
     /// it runs; a text that nginx refuses is put back.

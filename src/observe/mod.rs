@@ -63,9 +63,10 @@ async fn one<H: Host>(host: &H, spec: &ServiceSpec, ledger: Ledger, mut watch: S
     let layouts = jar::layouts(host, spec, &ledger, &jar);
     let files = route::files(host, spec);
     let places = slots::places(spec, &ledger, &files.include);
+    let patience = watch.patience;
     let (slots, answers) = tokio::join!(
         slots::slots(host, spec, &ledger, &places, &mut watch),
-        route::answers(host, spec, &files, ledger.route.as_ref()),
+        route::answers(host, spec, &files, ledger.route.as_ref(), patience),
     );
     let route = route::put_together(host, spec, files, answers);
     let launch_fault = host.launch_fault(&spec.launch);

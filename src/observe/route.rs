@@ -1,5 +1,7 @@
 //! The way from users to a slot: the include and its flags, nginx, what it has loaded, what answers through it.
 
+use std::time::Duration;
+
 use crate::host::Host;
 use crate::model::desired::{CutoverMode, ServiceSpec};
 use crate::model::id::SlotName;
@@ -24,10 +26,15 @@ pub(super) async fn answers<H: Host>(
     spec: &ServiceSpec,
     files: &Files,
     written: Option<&RouteText>,
+    patience: Option<Duration>,
 ) -> (Observation<Loaded>, Observation<SlotName>) {
     match &files.nginx {
         Observation::Known(_) => {
-            tokio::join!(loaded(host, spec, &files.include, written), proxied(host, spec))
+            let loaded = loaded(host, spec, &files.include, written).await;
+            // Where nginx itself speaks, the application's word is worth no long wait; where it does not, it is all there is.
+            let patience = patience.filter(|_| loaded.known().is_some());
+            let proxied = proxied(host, spec, patience).await;
+            (loaded, proxied)
         }
         Observation::Absent => {
             let why = || "nginx does not run".to_owned();
@@ -54,9 +61,9 @@ async fn loaded<H: Host>(
     }
 }
 
-async fn proxied<H: Host>(host: &H, spec: &ServiceSpec) -> Observation<SlotName> {
+async fn proxied<H: Host>(host: &H, spec: &ServiceSpec, patience: Option<Duration>) -> Observation<SlotName> {
     match spec.proxy.url {
-        Some(_) => host.proxied(spec).await,
+        Some(_) => host.proxied(spec, patience).await,
         None => Observation::Unknown("proxy.url is null".to_owned()),
     }
 }

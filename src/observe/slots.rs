@@ -1,6 +1,7 @@
 //! The slots: whose process runs there, who holds the port, what it answers, what is open towards it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::host::Host;
 use crate::host::probes::Question;
@@ -165,7 +166,10 @@ impl Look<'_> {
     async fn probe<H: Host>(&self, host: &H, process: Option<&ObservedProcess>, watch: &mut ServiceWatch) -> Observation<Probe> {
         let Some(process) = process else { return Observation::Absent };
         let answer = match &process.listens {
-            Observation::Known(true) => host.ask(&self.health()).await,
+            Observation::Known(true) => match self.answer(host, &process.identity, watch.patience).await {
+                Some(answer) => answer,
+                None => return Observation::Known(watch.unanswered(self.name, &process.identity)),
+            },
             Observation::Known(false) | Observation::Absent => {
                 Answer::None { why: format!("it does not listen on port {} yet", self.port) }
             }
@@ -173,6 +177,13 @@ impl Look<'_> {
         };
         let interval = self.spec.health.interval;
         Observation::Known(watch.answered(self.name, &process.identity, answer, host.now().at, interval))
+    }
+
+    async fn answer<H: Host>(&self, host: &H, of: &Identity, patience: Option<Duration>) -> Option<Answer> {
+        match patience {
+            Some(patience) => host.ask_within(&self.health(), of, patience).await,
+            None => Some(host.ask(&self.health()).await),
+        }
     }
 
     fn health(&self) -> Question {

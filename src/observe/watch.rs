@@ -8,16 +8,32 @@ use crate::model::id::{Digest, Identity, Moment, ServiceName, SlotName};
 use crate::model::ledger::JarStamp;
 use crate::model::observed::{Answer, Probe, Traffic};
 
+/// A pass holds the lock, and one service whose application hangs must not hold up the others: an answer that takes longer than
+/// this is left for the next look. Long enough for the first answer of a Spring application (135 ms seen).
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// The memories of all services.
 #[derive(Debug, Default)]
 pub struct Watch {
+    /// `None`: every answer is waited for, as long as the manifest's timeout lets it.
+    patience: Option<Duration>,
     services: BTreeMap<ServiceName, ServiceWatch>,
     moved: BTreeMap<ServiceName, u32>,
 }
 
 impl Watch {
+    /// For passes, which hold the lock; the default is for a dry run, which does not.
+    pub fn under_lock() -> Self {
+        Self { patience: Some(PATIENCE), ..Self::default() }
+    }
+
+    /// When to look again at the latest for an answer that is still to come.
+    pub fn awaits(&self) -> Option<Duration> {
+        self.patience.filter(|_| self.services.values().any(|service| service.awaits))
+    }
+
     pub(super) fn take(&mut self, name: &ServiceName) -> ServiceWatch {
-        self.services.remove(name).unwrap_or_default()
+        ServiceWatch { patience: self.patience, awaits: false, ..self.services.remove(name).unwrap_or_default() }
     }
 
     pub(super) fn put(&mut self, name: ServiceName, watch: ServiceWatch) {
@@ -40,15 +56,25 @@ pub(super) struct ServiceWatch {
     digests: BTreeMap<PathBuf, (JarStamp, Digest)>,
     /// Whether the process table was searched for our cookies since this slotd started.
     pub(super) searched: bool,
+    pub(super) patience: Option<Duration>,
+    /// Whether an answer is still to come.
+    awaits: bool,
 }
 
 /// Answers of one process in a row.
 #[derive(Debug)]
 struct Streak {
     identity: Identity,
+    answer: Answer,
     good: u32,
     bad: u32,
     counted: Moment,
+}
+
+impl Streak {
+    fn probe(&self) -> Probe {
+        Probe { answer: self.answer.clone(), good: self.good, bad: self.bad }
+    }
 }
 
 /// A slot with nothing open.
@@ -72,14 +98,21 @@ impl ServiceWatch {
         let last = self.answers.remove(slot).filter(|s| s.identity == *identity);
         let good = matches!(answer, Answer::Good);
         let streak = match last {
-            None => Streak { identity: identity.clone(), good: u32::from(good), bad: u32::from(!good), counted: at },
+            None => Streak { identity: identity.clone(), answer, good: u32::from(good), bad: u32::from(!good), counted: at },
             Some(last) if good && last.good > 0 && at.since(last.counted) < interval => last,
-            Some(last) if good => Streak { good: last.good.saturating_add(1), bad: 0, counted: at, ..last },
-            Some(last) => Streak { good: 0, bad: last.bad.saturating_add(1), counted: at, ..last },
+            Some(last) if good => Streak { answer, good: last.good.saturating_add(1), bad: 0, counted: at, ..last },
+            Some(last) => Streak { answer, good: 0, bad: last.bad.saturating_add(1), counted: at, ..last },
         };
-        let probe = Probe { answer, good: streak.good, bad: streak.bad };
+        let probe = streak.probe();
         self.answers.insert(slot.clone(), streak);
         probe
+    }
+
+    /// The answer is still to come: what the same process said last is all that is known.
+    pub(super) fn unanswered(&mut self, slot: &SlotName, identity: &Identity) -> Probe {
+        self.awaits = true;
+        let none = || Probe { answer: Answer::None { why: "it has not answered yet".to_owned() }, good: 0, bad: 0 };
+        self.answers.get(slot).filter(|s| s.identity == *identity).map_or_else(none, Streak::probe)
     }
 
     /// Adds a count of open connections; anything open starts the quiet time again.

@@ -12,6 +12,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use serde_json::json;
+
 use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
 use crate::support::port::{bound, outgoing};
@@ -95,6 +98,19 @@ fn a_child_of_our_own_that_holds_the_port_is_stopped_with_it() {
     load.stop().assert_clean();
     assert!(old.len() == 2 && old.iter().all(|process| !process::is_alive(process.pid)), "{old:?}");
     assert_eq!(site.status().live_slot(), Some("real1"));
+}
+
+#[test]
+fn a_process_that_accepts_and_never_answers_holds_up_no_decision_for_its_timeout() {
+    let (site, old) = site_with_our_own_in_the_way(&[("STUB_FORK_CHILD_HOLDING_LISTENER", "1")]);
+    let parent = site.status().pid_of("real1").unwrap();
+    process::signal(parent, Signal::SIGKILL);
+    until("the parent is gone", PATIENCE, || !process::is_alive(parent));
+    assert_eq!(old.iter().filter(|process| process::is_alive(process.pid)).count(), 1, "the child has the socket");
+    site.desire(&Manifest::stub(&site, "3").drain("300ms").set("health.timeout", json!("50s")));
+    let apply = site.spawn(&["-v", "apply"]);
+    until("it is stopped", Duration::from_secs(20), || apply.said().contains("step=\"stop\""));
+    apply.wait(PATIENCE).expect_code(0);
 }
 
 #[test]

@@ -497,24 +497,24 @@ async fn what_answers_through_the_proxy_is_a_slot_or_says_why_not() {
         answer("200 real2")
     ));
     bench.start_with(&bench.service.proxy.nginx.config);
-    assert_eq!(bench.host.proxied(&bench.service).await, Observation::Absent);
+    assert_eq!(bench.host.proxied(&bench.service, None).await, Observation::Absent);
     bench.service.proxy.url = Some(format!("http://127.0.0.1:{}/profile", bench.plain));
-    let found = bench.host.proxied(&bench.service).await;
+    let found = bench.host.proxied(&bench.service, None).await;
     let why = found.unknown().unwrap();
     assert!(why.contains(" answers 302 to http://127.0.0.1") && why.ends_with("is proxy.host needed?"), "{why}");
 
     bench.service.proxy.host = Some("a.test".into());
-    assert_eq!(bench.host.proxied(&bench.service).await, Observation::Known(slot("real2")));
+    assert_eq!(bench.host.proxied(&bench.service, None).await, Observation::Known(slot("real2")));
     bench.service.health.expect = Some("{slot} {version}".into());
-    assert!(bench.host.proxied(&bench.service).await.unknown().unwrap().contains("{version}"));
+    assert!(bench.host.proxied(&bench.service, None).await.unknown().unwrap().contains("{version}"));
     bench.service.health.expect = Some("{slot}".into());
 
     bench.service.proxy.url = Some(format!("https://127.0.0.1:{}/profile", bench.tls));
     bench.service.proxy.host = Some("b.test".into());
-    let untrusted = bench.host.proxied(&bench.service).await;
+    let untrusted = bench.host.proxied(&bench.service, None).await;
     assert!(untrusted.unknown().is_some_and(|why| why.contains("certificate")), "{untrusted:?}");
     bench.service.proxy.ca = Some(bench.root.join("cert.pem"));
-    assert_eq!(bench.host.proxied(&bench.service).await, Observation::Known(slot("real1")));
+    assert_eq!(bench.host.proxied(&bench.service, None).await, Observation::Known(slot("real1")));
 }
 
 #[test]

@@ -130,8 +130,8 @@ fn said(service: &ServiceSpec, text: &RouteText, reply: &Reply) -> Result<Loaded
     Ok(Loaded { generation, slot })
 }
 
-/// Which slot answers through the proxy.
-pub(super) async fn proxied(host: &LinuxHost, service: &ServiceSpec) -> Observation<SlotName> {
+/// Which slot answers through the proxy, within `patience` if there is one.
+pub(super) async fn proxied(host: &LinuxHost, service: &ServiceSpec, patience: Option<Duration>) -> Observation<SlotName> {
     let Some(url) = &service.proxy.url else { return Observation::Absent };
     let Some(expect) = &service.health.expect else {
         return Observation::Unknown("health.expect is null, so an answer does not tell which slot gave it".to_owned());
@@ -141,7 +141,7 @@ pub(super) async fn proxied(host: &LinuxHost, service: &ServiceSpec) -> Observat
             "health.expect holds {version}, so an answer cannot be compared without knowing the release".to_owned(),
         );
     }
-    let reply = match through(host, service, url).await {
+    let reply = match through(host, service, url, patience).await {
         Ok(reply) => reply,
         Err(why) => return Observation::Unknown(format!("{url}: {why}")),
     };
@@ -164,7 +164,7 @@ fn stranger(service: &ServiceSpec, url: &str, reply: &Reply) -> String {
     format!("{url} answers {}{}: proxy.url does not reach this service{hint}", reply.status, to.unwrap_or_else(body))
 }
 
-async fn through(host: &LinuxHost, service: &ServiceSpec, url: &str) -> Result<Reply, String> {
+async fn through(host: &LinuxHost, service: &ServiceSpec, url: &str, patience: Option<Duration>) -> Result<Reply, String> {
     let mut url = Url::parse(url).map_err(|error| error.to_string())?;
     let tls = url.scheme() == "https";
     let trust = match (&service.proxy.ca, tls) {
@@ -183,6 +183,11 @@ async fn through(host: &LinuxHost, service: &ServiceSpec, url: &str) -> Result<R
         via = Via::Pinned(name.to_owned(), there);
     }
     let client = host.http.get(trust, via)?;
-    let get = Get { url: url.to_string(), host: service.proxy.host.clone(), header: None, timeout: LIMIT };
+    let get = Get {
+        url: url.to_string(),
+        host: service.proxy.host.clone(),
+        header: None,
+        timeout: patience.map_or(LIMIT, |patience| patience.min(LIMIT)),
+    };
     http::get(&client, &get).await.map_err(|silence| silence.why)
 }

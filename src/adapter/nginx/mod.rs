@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::adapter::LinuxHost;
 use crate::host::proxy::{Proxy, ProxyError};
@@ -59,8 +60,8 @@ impl Proxy for LinuxHost {
         ask::loaded(self, service, text).await
     }
 
-    async fn proxied(&self, service: &ServiceSpec) -> Observation<SlotName> {
-        ask::proxied(self, service).await
+    async fn proxied(&self, service: &ServiceSpec, patience: Option<Duration>) -> Observation<SlotName> {
+        ask::proxied(self, service, patience).await
     }
 
     fn write(&self, service: &ServiceSpec, text: &RouteText, live: &SlotName, nginx: Option<&Nginx>) -> Result<(), ProxyError> {

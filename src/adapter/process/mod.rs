@@ -30,7 +30,7 @@ impl Processes for LinuxHost {
     }
 
     fn open(&self, port: Port) -> Observation<u32> {
-        sockets::connections(port)
+        sockets::connections(port).map(|open| open.saturating_sub(self.outstanding.towards(port)))
     }
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {

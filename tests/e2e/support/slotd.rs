@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -91,6 +92,13 @@ impl Background {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it has said so far on standard error.
+    pub(crate) fn said(&self) -> String {
+        let mut bytes = vec![0; usize::try_from(self.stderr.metadata().unwrap().len()).unwrap()];
+        self.stderr.read_exact_at(&mut bytes, 0).unwrap(); // not by seeking: the offset is the writer's too
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// SIGKILL, as an OOM killer or an impatient person sends it, and what it came to.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use slotd::host::proxy::{Proxy, ProxyError};
 use slotd::model::desired::{ProxySpec, ServiceSpec};
@@ -245,7 +246,7 @@ impl Proxy for World {
         }
     }
 
-    async fn proxied(&self, service: &ServiceSpec) -> Observation<SlotName> {
+    async fn proxied(&self, service: &ServiceSpec, _patience: Option<Duration>) -> Observation<SlotName> {
         let unknown = |why: &str| Observation::Unknown(why.to_owned());
         let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
         let state = self.see();
