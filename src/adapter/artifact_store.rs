@@ -3,6 +3,7 @@
 //! A JVM reads its jar lazily for as long as it runs, and dies of one that is overwritten under it; so a jar gets a name of its
 //! own, and another one gets another name.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,8 +15,8 @@ use tempfile::NamedTempFile;
 use crate::adapter::{LinuxHost, env_file, files, jar};
 use crate::host::artifacts::{ArtifactError, Artifacts};
 use crate::host::processes::ProcessError;
-use crate::model::boot::Layout;
-use crate::model::id::Digest;
+use crate::model::boot::{Archive, Layout};
+use crate::model::id::{ArchiveId, Digest};
 use crate::model::ledger::JarStamp;
 use crate::model::observed::Observation;
 
@@ -85,6 +86,14 @@ impl Artifacts for LinuxHost {
 
     fn unpack(&self, digest: &Digest) -> Result<(), ArtifactError> {
         self.unpack_stored(digest)
+    }
+
+    fn archives(&self, digest: &Digest) -> BTreeMap<ArchiveId, Archive> {
+        self.archives_of(digest)
+    }
+
+    fn untrainable(&self, digest: &Digest) -> Option<String> {
+        self.why_untrainable(digest)
     }
 
     fn list(&self) -> Vec<Digest> {

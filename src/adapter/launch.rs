@@ -4,8 +4,9 @@
 //! user. Between fork and exec only unsafe code can do that, so slotd runs itself once more, does it there as an ordinary
 //! program, and becomes the slot's program by exec: pid and start time stay.
 //!
-//! `slotd launch-slot [--user NAME] -- PROGRAM [ARGUMENT…]`, with stdin, stdout, stderr, environment and working folder as the
-//! program is to have them.
+//! `slotd launch-slot [--bound] [--user NAME] -- PROGRAM [ARGUMENT…]`, with stdin, stdout, stderr, environment and working folder as the
+//! program is to have them. `--bound` is for a training run (see [`training`](super::training)): it ends with its parent, and is the
+//! first that the kernel ends when memory is short.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
@@ -49,9 +50,13 @@ fn become_program(args: Vec<OsString>) -> io::Result<Infallible> {
     default_signals()?;
     umask(UMASK);
     // A supervisor may have made slotd hard to kill; the application is not to inherit that. Not worth failing for.
-    drop(reset_oom_score());
+    drop(set_oom_score(if order.is_bound { FIRST_TO_GO } else { "0" }));
     if let Some(user) = &order.user {
         turn_into(user)?;
+    }
+    if order.is_bound {
+        // After the change of the user, which would clear it (prctl(2)).
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
     }
     close_inherited()?;
     let error = Command::new(&order.program).args(&order.arguments).exec();
@@ -61,28 +66,31 @@ fn become_program(args: Vec<OsString>) -> io::Result<Infallible> {
 /// The argv form, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 struct Order {
+    is_bound: bool,
     user: Option<String>,
     program: OsString,
     arguments: Vec<OsString>,
 }
 
 fn parse(args: Vec<OsString>) -> io::Result<Order> {
-    let usage = || io::Error::new(io::ErrorKind::InvalidInput, "usage: launch-slot [--user NAME] -- PROGRAM [ARGUMENT…]");
+    let usage =
+        || io::Error::new(io::ErrorKind::InvalidInput, "usage: launch-slot [--bound] [--user NAME] -- PROGRAM [ARGUMENT…]");
     let mut args = args.into_iter();
-    let mut user = None;
+    let (mut is_bound, mut user) = (false, None);
     loop {
         match args.next().as_deref().and_then(|word| word.to_str()) {
+            Some("--bound") if !is_bound => is_bound = true,
             Some("--user") if user.is_none() => user = args.next().and_then(|name| name.into_string().ok()),
             Some("--") => break,
             _ => return Err(usage()),
         }
     }
     let program = args.next().ok_or_else(usage)?;
-    Ok(Order { user, program, arguments: args.collect() })
+    Ok(Order { is_bound, user, program, arguments: args.collect() })
 }
 
 /// Away from the terminal and the CI job that we run in: a HUP at their end would end the JVM.
-fn own_session() -> io::Result<()> {
+pub(super) fn own_session() -> io::Result<()> {
     if getsid(None)? != getpid() {
         setsid()?;
     }
@@ -92,7 +100,7 @@ fn own_session() -> io::Result<()> {
 /// Exec keeps ignored signals ignored and makes handled ones default (execve(2)). So a signal that we were started with as
 /// ignored (`nohup` does that to HUP) gets a handler, which exec then takes away. The others are left alone: a handler would
 /// swallow a TERM that arrives now.
-fn default_signals() -> io::Result<()> {
+pub(super) fn default_signals() -> io::Result<()> {
     SigSet::empty().thread_set_mask()?;
     let ignored = ignored()?;
     if ignored.is_empty() {
@@ -117,9 +125,12 @@ fn ignored() -> io::Result<Vec<i32>> {
     Ok((1..=64).filter(|number| mask & (1 << (number - 1)) != 0).filter(ours).collect())
 }
 
-fn reset_oom_score() -> io::Result<()> {
+/// The kernel's own word for "this one first" (proc(5), `oom_score_adj`).
+const FIRST_TO_GO: &str = "1000";
+
+fn set_oom_score(score: &str) -> io::Result<()> {
     const FILE: &str = "/proc/self/oom_score_adj";
-    if fs::read_to_string(FILE)?.trim() == "0" { Ok(()) } else { fs::write(FILE, "0") }
+    if fs::read_to_string(FILE)?.trim() == score { Ok(()) } else { fs::write(FILE, score) }
 }
 
 /// Groups first: without root they cannot be left any more. Then no program of theirs can give root back (`prctl(2)`,
@@ -137,7 +148,7 @@ fn turn_into(name: &str) -> io::Result<()> {
 
 /// What slotd opened itself is closed at exec anyway; this is for what slotd inherited from whoever started it, and would hand
 /// on for as long as the slot runs (a lock, the pipe of a CI job that waits for its end).
-fn close_inherited() -> io::Result<()> {
+pub(super) fn close_inherited() -> io::Result<()> {
     let names: Vec<_> = fs::read_dir("/proc/self/fd")?.flatten().map(|entry| entry.file_name()).collect();
     let numbers = names.iter().filter_map(|name| name.to_str()?.parse::<i32>().ok());
     for number in numbers.filter(|number| *number > 2 && outlives_exec(*number)) {
@@ -164,8 +175,12 @@ mod tests {
     #[test]
     fn the_program_begins_behind_two_dashes() {
         let order = parse(words("--user app -- java -jar --user x")).unwrap();
-        assert_eq!(order, Order { user: Some("app".to_owned()), program: "java".into(), arguments: words("-jar --user x") });
+        assert_eq!(
+            order,
+            Order { is_bound: false, user: Some("app".to_owned()), program: "java".into(), arguments: words("-jar --user x") }
+        );
         assert_eq!(parse(words("-- java")).unwrap().user, None);
+        assert!(parse(words("--bound --user a -- java")).unwrap().is_bound);
         for wrong in ["", "java", "--user", "--user a", "--", "--user a --user b -- java"] {
             parse(words(wrong)).expect_err(wrong);
         }

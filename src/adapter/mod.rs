@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the bans of .clippy.toml send everybody here")]
 
+mod archive;
 pub mod artifact_store;
 mod boot_jar;
 pub mod clock;
@@ -12,6 +13,7 @@ mod env_file;
 mod files;
 mod http;
 mod jar;
+mod jvm;
 pub mod launch;
 pub mod ledger_file;
 pub mod lock;
@@ -22,6 +24,7 @@ pub mod process;
 pub mod sockets;
 pub mod start_logs;
 pub mod surroundings;
+pub mod training;
 mod unpack;
 pub mod watch;
 mod zip_writer;

@@ -16,6 +16,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::adapter::archive::ARCHIVES;
 use crate::adapter::artifact_store::{INCOMING, JAR, io_error, store_stamp};
 use crate::adapter::boot_jar::{self, BootJar, Part};
 use crate::adapter::jar::MANIFEST;
@@ -26,7 +27,7 @@ use crate::model::boot::Layout;
 use crate::model::id::Digest;
 
 /// The folder of an unpacked jar.
-const UNPACKED: &str = "unpacked";
+pub(super) const UNPACKED: &str = "unpacked";
 /// Why a jar that looked well could not be unpacked; it is not tried again.
 const OPAQUE: &str = "opaque";
 /// What the inodes of an unpacked jar said when it was written.
@@ -70,6 +71,9 @@ impl LinuxHost {
         if folder.join(UNPACKED).is_dir() {
             return Ok(());
         }
+        // What was made for other files, of other times, no JVM takes any more.
+        let archives = folder.join(ARCHIVES);
+        files::or_absent(fs::remove_dir_all(&archives)).map_err(io_error("remove", &archives))?;
         let jar = self.whole_jar(digest)?;
         let file = File::open(&jar).map_err(io_error("read", &jar))?;
         let unpacked = boot_jar::open(file).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why));

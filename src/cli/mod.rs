@@ -41,6 +41,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         let error = wire::launch_slot(rest.1.to_vec());
         return told(&mut console, &CliError::failed(error));
     }
+    if let Some(rest) = args.split_first().and_then(|(_, rest)| rest.split_first()).filter(|(verb, _)| *verb == "train-archive") {
+        return match wire::train_archive(rest.1.to_vec()) {
+            Ok(()) => Exit::Done,
+            Err(error) => told(&mut console, &CliError::failed(error)),
+        };
+    }
     match Cli::try_parse_from(args) {
         Ok(cli) => parsed(cli, console),
         Err(error) => usage(&mut console, &error),

@@ -18,7 +18,7 @@ use crate::report::progress::{Lines, Silent, Spinners};
 use crate::report::trace::Trace;
 
 use crate::adapter::lock::{self, ControllerError, ControllerGuard};
-use crate::adapter::{LinuxHost, launch};
+use crate::adapter::{LinuxHost, launch, training};
 use crate::manifest;
 pub(super) use crate::manifest::problem::Problems;
 
@@ -60,6 +60,11 @@ pub(super) fn claim(state: &Path, manifest: &Path) -> Result<ControllerGuard, Cl
 /// Becomes a slot's process; returns only when that failed.
 pub(super) fn launch_slot(args: Vec<OsString>) -> io::Error {
     launch::run(args)
+}
+
+/// Carries out a training run.
+pub(super) fn train_archive(args: Vec<OsString>) -> io::Result<()> {
+    training::run(args)
 }
 
 /// Who is told what happens while somebody waits: a person, a log, or a trace.

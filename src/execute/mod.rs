@@ -14,7 +14,7 @@ use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOr
 use crate::host::proxy::ProxyError;
 use crate::model::boot::BootForm;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
-use crate::model::id::{Identity, Port, SlotName};
+use crate::model::id::{ArchiveId, Identity, Port, ReleaseId, SlotName};
 use crate::model::ledger::{Ledger, ResolvedJar};
 use crate::model::observed::{Answer, Observation, ObservedService, Occupant};
 use crate::model::release::{Release, bind_address};
@@ -201,6 +201,10 @@ impl<H: Host> Reader for Again<'_, H> {
         self.host.find(identity).map(|found| found.identity)
     }
 
+    fn training(&self) -> bool {
+        self.host.training()
+    }
+
     fn answer(&self, slot: &SlotName) -> Answer {
         self.answers.get(slot).cloned().unwrap_or_else(|| Answer::None { why: "it was not asked".to_owned() })
     }
@@ -232,6 +236,7 @@ async fn carry_out<H: Host>(
         }
         Act::TidyFlags { slots } => slots.iter().try_for_each(|slot| host.cut(&spec.proxy, Some(slot), None))?,
         Act::Start { slot, boot, .. } => return start(host, scene, ledger, (slot, boot), with).map(Some),
+        Act::Train { slot, release, archive, .. } => train(host, scene, (slot, release), archive)?,
         Act::Cutover { from, to, .. } => cut_over(host, scene, from, to).await?,
         Act::Stop { process, .. } => signal_family(host, process, &[], Signal::Term)?,
         Act::Kill { processes, .. } => {
@@ -304,6 +309,32 @@ fn start<H: Host>(
         log: with.log.clone(),
     };
     Ok(host.start(&order)?)
+}
+
+/// As the slot was started, but for the port: the one that is bound there is the live process's.
+fn train<H: Host>(
+    host: &H,
+    scene: &Scene<'_>,
+    (slot, release): (&SlotName, &ReleaseId),
+    archive: &ArchiveId,
+) -> Result<(), ExecuteError> {
+    let ledger = &scene.seen.ledger;
+    let (Some(record), Some(release)) = (ledger.slots.get(slot), ledger.releases.get(release)) else {
+        return Err(moved("a known release", "the ledger does not have it"));
+    };
+    let order = StartOrder {
+        service: scene.spec.name.clone(),
+        slot: slot.clone(),
+        release: release.id.clone(),
+        cookie: host.random(),
+        port: record.port,
+        digest: release.digest.clone(),
+        boot: BootForm::Extracted,
+        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
+        env_file: release.env_file.clone(),
+        log: PathBuf::new(),
+    };
+    Ok(host.train(&order, archive, scene.spec.health.deadline)?)
 }
 
 /// Fills the placeholders of every string in.

@@ -1,9 +1,10 @@
 //! Jars: reading the source, keeping what was read under its digest.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::boot::Layout;
-use crate::model::id::Digest;
+use crate::model::boot::{Archive, Layout};
+use crate::model::id::{ArchiveId, Digest};
 use crate::model::ledger::JarStamp;
 use crate::model::observed::Observation;
 
@@ -29,6 +30,12 @@ pub trait Artifacts {
 
     /// Unpacks a stored jar beside itself. Content that turns out not to allow it is no error: the reason is the jar's layout then.
     fn unpack(&self, digest: &Digest) -> Result<(), ArtifactError>;
+
+    /// The archives of classes beside an unpacked jar, and those that could not be made.
+    fn archives(&self, digest: &Digest) -> BTreeMap<ArchiveId, Archive>;
+
+    /// Why no archive can be made for an unpacked jar.
+    fn untrainable(&self, digest: &Digest) -> Option<String>;
 
     /// Every digest in the store.
     fn list(&self) -> Vec<Digest>;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::host::artifacts::ArtifactError;
-use crate::model::boot::BootForm;
+use crate::model::boot::{BootForm, Jvm};
 use crate::model::desired::LaunchSpec;
-use crate::model::id::{Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use crate::model::id::{ArchiveId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use crate::model::observed::{Exit, Observation, Occupant};
 
 /// A process that is proven to be the recorded one.
@@ -119,6 +119,16 @@ pub trait Processes {
 
     /// Starts a process detached, so that it outlives us.
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError>;
+
+    /// The Java runtime that a program belongs to, told without starting it; `None` where that cannot be told.
+    fn jvm(&self, java: &str) -> Option<Jvm>;
+
+    /// Whether an archive of classes is being trained.
+    fn training(&self) -> bool;
+
+    /// Begins to train an archive, in a process that outlives us, gives way to everything and is ended after `limit`. What comes of it
+    /// lies beside the jar some time later. An error when one is being trained already.
+    fn train(&self, order: &StartOrder, archive: &ArchiveId, limit: Duration) -> Result<(), ProcessError>;
 
     /// Signals exactly this process: pinned by a pidfd, compared, then signalled.
     fn signal(&self, identity: &Identity, signal: Signal) -> Result<(), ProcessError>;

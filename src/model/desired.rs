@@ -106,6 +106,8 @@ pub enum Boot {
     Jar,
     /// From the jars that slotd has unpacked, where it understands the jar.
     Extracted,
+    /// That, with an archive of its classes, which slotd trains by starting the application once more.
+    Cds,
     /// The fastest way that is safe and costs nothing.
     #[default]
     Auto,

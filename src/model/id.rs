@@ -54,6 +54,10 @@ text_id!(
     Cookie
 );
 text_id!(
+    /// What an archive of classes was made for: 16 hexadecimal digits.
+    ArchiveId
+);
+text_id!(
     /// `/proc/sys/kernel/random/boot_id`: changes with every boot, and with it every pid means another process.
     BootId
 );

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::boot::Layout;
+use crate::model::boot::{Archives, Layout};
 use crate::model::id::{Digest, Identity, Now, Port, ReleaseId, ServiceName, SlotName};
 use crate::model::ledger::{JarStamp, Ledger};
 use crate::model::route::Include;
@@ -79,6 +79,8 @@ pub struct ObservedService {
     /// How those of them that are jars can be started, and the manifest's jar where it is not stored yet. A jar that is not in
     /// here was not looked at, because the manifest asks for `java -jar` anyway.
     pub layouts: BTreeMap<Digest, Layout>,
+    /// The archives of their classes; nothing of them is looked at while the manifest has no use for them.
+    pub archives: Archives,
     /// Why `launch.java` or `launch.user` cannot be used; `None` when they can.
     pub launch_fault: Option<String>,
     /// The slots of the manifest, those the ledger knows, and an unnamed place that the include leads to.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::host::Host;
 use crate::host::artifacts::ArtifactError;
-use crate::model::boot::Layout;
+use crate::model::boot::{Archives, Layout};
 use crate::model::desired::{Boot, JarSpec, ServiceSpec};
 use crate::model::id::Digest;
 use crate::model::ledger::{JarStamp, Ledger, ResolvedJar};
@@ -78,6 +78,21 @@ pub(super) fn layouts<H: Host>(
     let source = |digest| (asked == Some(digest)).then_some(spec.jar.path.as_path());
     let all: BTreeSet<&Digest> = known.chain(asked).collect();
     all.into_iter().map(|digest| (digest.clone(), host.layout(digest, source(digest)))).collect()
+}
+
+/// The archives of the unpacked ones, and the runtimes that they may have been made by.
+pub(super) fn archives<H: Host>(host: &H, spec: &ServiceSpec, ledger: &Ledger, layouts: &BTreeMap<Digest, Layout>) -> Archives {
+    if !matches!(spec.launch.boot, Boot::Cds | Boot::Auto) {
+        return Archives::default();
+    }
+    let unpacked = || layouts.iter().filter(|(_, layout)| **layout == Layout::Unpacked).map(|(digest, _)| digest);
+    let javas: BTreeSet<&String> = ledger.releases.values().map(|r| &r.launch.java).chain([&spec.launch.java]).collect();
+    Archives {
+        jvms: javas.into_iter().filter_map(|java| Some((java.clone(), host.jvm(java)?))).collect(),
+        made: unpacked().map(|digest| (digest.clone(), host.archives(digest))).collect(),
+        untrainable: unpacked().filter_map(|digest| Some((digest.clone(), host.untrainable(digest)?))).collect(),
+        training: spec.launch.boot == Boot::Cds && host.training(),
+    }
 }
 
 /// The content of `launch.env_file`.

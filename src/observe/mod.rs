@@ -61,6 +61,7 @@ async fn one<H: Host>(host: &H, spec: &ServiceSpec, ledger: Ledger, mut watch: S
     let (jar, env_file) = (jar::jar(host, spec, &ledger, &mut watch), jar::env_file(host, spec));
     let stored = stored(host, &ledger, jar.known().map(|j| &j.digest), env_file.known());
     let layouts = jar::layouts(host, spec, &ledger, &jar);
+    let archives = jar::archives(host, spec, &ledger, &layouts);
     let files = route::files(host, spec);
     let places = slots::places(spec, &ledger, &files.include);
     let patience = watch.patience;
@@ -70,7 +71,7 @@ async fn one<H: Host>(host: &H, spec: &ServiceSpec, ledger: Ledger, mut watch: S
     );
     let route = route::put_together(host, spec, files, answers);
     let launch_fault = host.launch_fault(&spec.launch);
-    (ObservedService { ledger, jar, env_file, stored, layouts, launch_fault, slots, route }, watch)
+    (ObservedService { ledger, jar, env_file, stored, layouts, archives, launch_fault, slots, route }, watch)
 }
 
 /// Which of the digests that matter lie in the store.

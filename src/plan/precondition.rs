@@ -19,6 +19,8 @@ pub trait Reader {
     fn process(&self, identity: &Identity) -> Observation<Identity>;
     /// What a slot answers.
     fn answer(&self, slot: &SlotName) -> Answer;
+    /// Whether an archive is being trained.
+    fn training(&self) -> bool;
 }
 
 /// The host is not any more as the plan saw it.
@@ -44,6 +46,8 @@ pub enum Fact {
     Free(Port),
     /// This process of a slot is there, and answers as it should.
     Serves(SlotName, Identity),
+    /// No archive is being trained, for no service.
+    Untrained,
 }
 
 /// The facts that a step rests on, as they were seen; `live` is the slot that served then.
@@ -62,6 +66,7 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         Act::Stop { slot, .. } => unmoved(route).into_iter().chain(serves(seen, live.filter(|live| *live != slot))).collect(),
         Act::TidyFlags { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
+        Act::Train { slot, .. } => [Fact::Untrained].into_iter().chain(serves(seen, Some(slot))).collect(),
         Act::Install { .. }
         | Act::Unpack { .. }
         | Act::Relabel { .. }
@@ -119,6 +124,7 @@ fn holds(fact: &Fact, reader: &impl Reader) -> Result<(), Moved> {
             let found = reader.occupants(*port);
             same("a free port", found.known().is_some_and(Vec::is_empty), || format!("{found:?}"))
         }
+        Fact::Untrained => same("no training under way", !reader.training(), || "one is".to_owned()),
         Fact::Serves(slot, identity) => {
             let found = reader.process(identity);
             same("a process that takes over", found.known() == Some(identity), || format!("{found:?}"))?;

@@ -24,6 +24,7 @@ pub(super) fn done(seen: &mut ObservedService, act: &Act, spec: &ServiceSpec, no
             seen.stored.extend(release.env_file.clone());
         }
         Act::Unpack { digest, .. } => drop(seen.layouts.insert(digest.clone(), Layout::Unpacked)),
+        Act::Train { .. } => seen.archives.training = true,
         Act::Adopt { slot, process, .. } => occupy(seen, slot, process.clone(), spec),
         Act::Start { slot, .. } => occupy(seen, slot, process, spec),
         Act::WriteInclude { live, .. } => written(seen, live),

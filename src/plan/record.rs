@@ -60,6 +60,7 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         Act::Start { slot, release, .. } => start(ledger, slot, release, act, with),
         Act::Install { .. }
         | Act::Unpack { .. }
+        | Act::Train { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::TidyFlags { .. }
@@ -169,7 +170,7 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         Act::RecordFailure { .. } | Act::Quarantine { .. } | Act::Settle { .. } | Act::Finish { .. } | Act::Collect { .. } => {
             judged(ledger, act, with);
         }
-        Act::Unpack { .. } | Act::Reload { moves: None, .. } | Act::TidyFlags { .. } | Act::Retire => {}
+        Act::Unpack { .. } | Act::Train { .. } | Act::Reload { moves: None, .. } | Act::TidyFlags { .. } | Act::Retire => {}
     }
     phase(ledger, act, with);
 }
@@ -209,6 +210,7 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         }
         Act::Install { .. }
         | Act::Unpack { .. }
+        | Act::Train { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::WriteInclude { .. }

@@ -4,7 +4,7 @@ use crate::model::status::Reason;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::ruling::Ruling;
 use crate::plan::target::{Target, target};
-use crate::plan::{after, deploy, heal, lead, teardown, upkeep};
+use crate::plan::{after, boot, deploy, heal, lead, teardown, upkeep};
 
 /// What a pass does about one service.
 pub(super) struct Decision {
@@ -30,6 +30,8 @@ pub(super) fn decide(case: &Case<'_>) -> Decision {
         .then(|| deployment.map_or_else(|| nothing_to_run(case), soft))
         .then(|| after::settle(case, served))
         .then(|| after::idle(case, release.as_ref()));
+    let leisure = || served.map_or_else(Ruling::clear, |release| boot::train(case, release));
+    let ruling = if ruling.is_clear() { leisure() } else { ruling };
     Decision { ruling: unduplicated(ruling), serves }
 }
 

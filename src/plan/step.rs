@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::boot::BootForm;
-use crate::model::id::{Digest, Identity, Port, ReleaseId, SlotName};
+use crate::model::id::{ArchiveId, Digest, Identity, Port, ReleaseId, SlotName};
 use crate::model::ledger::FailureKind;
 use crate::model::release::Release;
 use crate::model::route::{RouteForm, Target};
@@ -116,6 +116,17 @@ pub enum Act {
         /// How the JVM is started.
         boot: BootForm,
     },
+    /// Start the application once more, at low priority and up to the end of its preparation, to make an archive of its classes.
+    Train {
+        /// By whose settings: what serves.
+        slot: SlotName,
+        /// Which release.
+        release: ReleaseId,
+        /// What people call it.
+        version: String,
+        /// Which archive.
+        archive: ArchiveId,
+    },
     /// Move the traffic by flag.
     Cutover {
         /// From where.
@@ -206,6 +217,7 @@ impl Act {
             Self::Reload { .. } => "reload",
             Self::TidyFlags { .. } => "tidy_flags",
             Self::Start { .. } => "start",
+            Self::Train { .. } => "train",
             Self::Cutover { .. } => "cutover",
             Self::Stop { .. } => "stop",
             Self::Kill { .. } => "kill",
@@ -246,6 +258,7 @@ impl Act {
             | Self::Reload { .. }
             | Self::TidyFlags { .. }
             | Self::Start { .. }
+            | Self::Train { .. }
             | Self::Cutover { .. }
             | Self::Stop { .. }
             | Self::Kill { .. } => true,
@@ -291,6 +304,15 @@ impl fmt::Display for Act {
             Self::Start { slot, port, version, boot: BootForm::Jar, .. } => write!(f, "start {version} on {slot} (port {port})"),
             Self::Start { slot, port, version, boot: BootForm::Extracted, .. } => {
                 write!(f, "start {version} on {slot} (port {port}), unpacked")
+            }
+            Self::Start { slot, port, version, boot: BootForm::Archived { .. }, .. } => {
+                write!(f, "start {version} on {slot} (port {port}), unpacked and with the archive of its classes")
+            }
+            Self::Train { version, .. } => {
+                write!(
+                    f,
+                    "train an archive of the classes of {version} (the application is prepared once more, and ends before it serves)"
+                )
             }
             Self::Cutover { from, to, .. } => write!(f, "cut over from {from} to {to} (no reload)"),
             Self::Stop { slot, process, cut: 0 } => write!(f, "stop {slot} (pid {})", process.pid),

@@ -1,6 +1,9 @@
 //! How a JVM is started: from unpacked jars where that is safe, and never otherwise than it was asked for.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,6 +13,7 @@ use crate::support::jar::real_version;
 use crate::support::manifest::Manifest;
 use crate::support::process;
 use crate::support::site::Site;
+use crate::support::wait::until;
 
 const OLD: &str = "20261122103000";
 
@@ -77,10 +81,117 @@ fn an_unpacked_jar_that_somebody_changed_is_unpacked_again_before_the_next_start
     let site = Site::new();
     site.deploy(&Manifest::real(&site, OLD));
     let unpacked = live_jar(&site);
-    let lib = std::path::Path::new(&unpacked).with_file_name("lib");
-    let victim = std::fs::read_dir(&lib).unwrap().next().unwrap().unwrap().path();
-    std::fs::remove_file(&victim).unwrap();
+    let lib = Path::new(&unpacked).with_file_name("lib");
+    let victim = fs::read_dir(&lib).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&victim).unwrap();
     site.deploy(&Manifest::real(&site, OLD).env("ANOTHER", "release").drain("200ms"));
     assert!(victim.exists() && live_jar(&site) == unpacked);
+    assert_eq!(client::get(site.address(), "/profile").unwrap().text(), "real2");
+}
+
+/// The archives beside the only jar of the site, by their endings.
+fn archives(site: &Site, ending: &str) -> Vec<PathBuf> {
+    let jars = fs::read_dir(site.state().join("artifacts")).unwrap();
+    let folders = jars.filter_map(|entry| fs::read_dir(entry.unwrap().path().join("archives")).ok());
+    let files = folders.flatten().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+}
+
+/// Deploys, and lets a later `apply` train the archive; gives it.
+fn trained(site: &Site, manifest: &Manifest, ending: &str) -> PathBuf {
+    site.deploy(manifest);
+    until("an archive is trained", Duration::from_secs(150), || {
+        // Does nothing until bake has passed, then begins the training, then has nothing to do.
+        site.slotd(&["apply"]).expect_code(0);
+        !archives(site, "stamp").is_empty()
+    });
+    assert_eq!(site.starts(), 1, "a training is no start of a slot");
+    archives(site, ending).pop().expect("it has its ending")
+}
+
+/// The same release on the other slot; the command line of what serves then.
+fn restarted(site: &Site) -> String {
+    site.slotd(&["restart", "webservice"]).expect_code(0);
+    site.slotd(&["apply"]).expect_code(0);
+    process::command_line(site.status().live_pid().unwrap()).join(" ")
+}
+
+fn cds(site: &Site) -> Manifest {
+    // A log of the JVM says where each class came from.
+    let classes = format!("-Xlog:class+load:file={}/classes-{{slot}}.log", site.path().display());
+    Manifest::real(site, OLD).set("launch.boot", json!("cds")).set("launch.jvm_args", json!([classes])).drain("200ms")
+}
+
+#[test]
+fn an_archive_is_trained_after_a_deployment_and_the_next_start_uses_it() {
+    let site = Site::new();
+    let archive = trained(&site, &cds(&site), "jsa");
+    let command = restarted(&site);
+    assert!(command.contains(&format!("-XX:SharedArchiveFile={}", archive.display())), "{command}");
+    assert!(command.contains("/unpacked/app.jar"), "{command}");
+    assert_eq!(client::get(site.address(), "/profile").unwrap().text(), "real2");
+    assert_eq!(client::get(site.address(), "/version").unwrap().version, real_version(OLD));
+    let classes = fs::read_to_string(site.path().join("classes-real2.log")).unwrap();
+    let own =
+        classes.lines().filter(|line| line.contains("org.springframework.") && line.contains("shared objects file")).count();
+    assert!(own > 1000, "only {own} classes of Spring came out of the archive");
+}
+
+#[test]
+fn a_damaged_archive_is_not_used_and_trained_again() {
+    let site = Site::new();
+    let archive = trained(&site, &cds(&site), "jsa");
+    // A JVM that maps this is killed by a bus error.
+    fs::set_permissions(&archive, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::OpenOptions::new().write(true).open(&archive).unwrap().set_len(3_000_000).unwrap();
+    let command = restarted(&site);
+    assert!(!command.contains("SharedArchiveFile") && command.contains("/unpacked/app.jar"), "{command}");
+    assert_eq!(client::get(site.address(), "/profile").unwrap().text(), "real2");
+    until("it is trained again", Duration::from_secs(150), || {
+        site.slotd(&["apply"]).expect_code(0);
+        fs::metadata(&archive).is_ok_and(|meta| meta.len() > 10_000_000)
+    });
+}
+
+#[test]
+fn a_training_that_fails_is_noted_once_and_what_serves_is_left_alone() {
+    let site = Site::new();
+    let manifest = Manifest::real(&site, OLD).set("launch.boot", json!("cds")).drain("200ms");
+    site.deploy(&manifest);
+    let pid = site.status().live_pid();
+    // It bounds a training too, and none is as fast as this.
+    site.desire(&manifest.set("health.deadline", json!("300ms")));
+    until("the failure is noted", Duration::from_secs(60), || {
+        let said = site.slotd(&["apply"]).expect_code(0).stdout;
+        said.contains("is started without an archive: its training did not come to an end in time")
+    });
+    let noted = |site: &Site| {
+        archives(site, "failed").iter().map(|path| fs::metadata(path).unwrap().modified().unwrap()).collect::<Vec<_>>()
+    };
+    let before = noted(&site);
+    site.slotd(&["apply"]).expect_code(0);
+    assert_eq!((noted(&site), site.status().live_pid(), site.starts()), (before, pid, 1));
+    assert_eq!((archives(&site, "jsa").len(), site.apps().len()), (0, 1), "nothing of it is left");
+}
+
+/// A runtime with an ahead-of-time cache, where one is installed.
+fn newest_java() -> Option<PathBuf> {
+    let homes = fs::read_dir("/usr/lib/jvm").ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let feature = |home: &PathBuf| -> Option<u32> {
+        let release = fs::read_to_string(home.join("release")).ok()?;
+        let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION=\"")).map(str::to_owned)?;
+        version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    homes.filter(|home| feature(home).is_some_and(|feature| feature >= 24)).map(|home| home.join("bin/java")).next()
+}
+
+#[test]
+fn a_jvm_with_an_ahead_of_time_cache_gets_one() {
+    let Some(java) = newest_java() else { return };
+    let site = Site::new();
+    let manifest = cds(&site).set("launch.java", json!(java));
+    let archive = trained(&site, &manifest, "aot");
+    let command = restarted(&site);
+    assert!(command.contains(&format!("-XX:AOTCache={}", archive.display())), "{command}");
     assert_eq!(client::get(site.address(), "/profile").unwrap().text(), "real2");
 }

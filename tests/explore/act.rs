@@ -51,6 +51,7 @@ pub(crate) struct Trace {
     noted: [bool; 2],
     stored: u8,
     unpacked: u8,
+    archived: u8,
     gone: bool,
 }
 
@@ -248,6 +249,7 @@ fn noticed(world: &World) -> World {
         wish: world.wish,
         stored: world.stored,
         unpacked: world.unpacked,
+        archived: world.archived,
         look: world.look,
         ..World::default()
     }
@@ -286,6 +288,7 @@ fn silent(given: &Given, world: &mut World, ledger: &Ledger, act: &Act, planned:
         (0..8).filter(dropped).for_each(|rel| {
             world.stored &= !(1 << rel);
             world.unpacked &= !(1 << rel);
+            world.archived &= !(1 << rel);
         });
     }
     ledger
@@ -315,7 +318,7 @@ impl Trace {
     fn of(world: &World, gone: bool) -> Self {
         let links = world.slots.map(|slot| slot.link);
         let noted = [world.nginx.cur_noted, world.nginx.old_noted];
-        Self { mem: world.mem, links, noted, stored: world.stored, unpacked: world.unpacked, gone }
+        Self { mem: world.mem, links, noted, stored: world.stored, unpacked: world.unpacked, archived: world.archived, gone }
     }
 
     /// The world with this trace in it.
@@ -323,7 +326,7 @@ impl Trace {
         world.mem = if self.gone { forgotten() } else { self.mem };
         world.slots.iter_mut().zip(self.links).for_each(|(slot, link)| slot.link = link);
         [world.nginx.cur_noted, world.nginx.old_noted] = self.noted;
-        (world.stored, world.unpacked) = (self.stored, self.unpacked);
+        (world.stored, world.unpacked, world.archived) = (self.stored, self.unpacked, self.archived);
         world
     }
 }
@@ -369,6 +372,10 @@ impl Reader for Fresh<'_> {
         let slots = self.world.slots.iter().zip(0..);
         let mut known = slots.filter(|(slot, _)| slot.there()).map(|(slot, at)| ledger::identity(at, *slot));
         known.find(|found| found == identity).map_or(Observation::Absent, Observation::Known)
+    }
+
+    fn training(&self) -> bool {
+        false
     }
 
     fn answer(&self, slot: &SlotName) -> Answer {

@@ -269,6 +269,8 @@ pub(crate) struct World {
     pub(crate) stored: u8,
     /// Which of them lie unpacked beside themselves; a start that expects more than there is fails.
     pub(crate) unpacked: u8,
+    /// Which of those have an archive of their classes: a training comes to its end at once here, because nothing waits for it.
+    pub(crate) archived: u8,
     /// 0: no pass under way, else one more than the number of a [`crate::act::Look`].
     pub(crate) look: u32,
     /// Which slotd has that pass.

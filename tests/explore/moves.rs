@@ -250,6 +250,7 @@ fn store_faults(given: &Given, out: &mut Out<'_>) {
         out.change(Edge::Fault, Label::StoreTorn(rel), |w| {
             w.stored &= !(1 << rel);
             w.unpacked &= !(1 << rel);
+            w.archived &= !(1 << rel);
         });
     }
     if world.look == 0 {

@@ -159,6 +159,7 @@ fn effect(given: &Given, world: &mut World, look: &Look) -> Result<Option<u8>, u
     match &look.act {
         Act::Install { release } => install(given, world, &release.digest)?,
         Act::Unpack { digest, .. } => unpack(world, digest)?,
+        Act::Train { release, .. } => train(given, world, release)?,
         Act::WriteInclude { form, live, .. } => write(given, world, *form, live)?,
         Act::Reload { .. } => reload(world, look)?,
         Act::TidyFlags { slots } => slots.iter().for_each(|slot| world.flags &= !(1 << given.slot(slot))),
@@ -208,6 +209,16 @@ fn unpack(world: &mut World, digest: &slotd::model::id::Digest) -> Result<(), u8
     Ok(())
 }
 
+/// It comes to its end at once: nothing waits for it, so when it does makes no difference to anything but the next start.
+fn train(given: &Given, world: &mut World, release: &slotd::model::id::ReleaseId) -> Result<(), u8> {
+    let rel = given.releases.iter().position(|r| r[0].id == *release).ok_or(NOBODY)?;
+    if world.unpacked & (1 << rel) == 0 {
+        return Err(NOBODY);
+    }
+    world.archived |= 1 << rel;
+    Ok(())
+}
+
 /// The include and the flags that make it lead where it should; nginx tests it, if it runs.
 fn write(given: &Given, world: &mut World, form: RouteForm, live: &SlotName) -> Result<(), u8> {
     if world.nginx.up && world.nginx.broken {
@@ -238,7 +249,11 @@ fn reload(world: &mut World, look: &Look) -> Result<(), u8> {
 fn start(given: &Given, world: &mut World, at: u8, (release, boot): (&slotd::model::id::ReleaseId, &BootForm)) -> Result<u8, u8> {
     let rel = given.releases.iter().position(|r| r[0].id == *release).and_then(|rel| u8::try_from(rel).ok());
     let known = rel.filter(|rel| world.mem.releases & (1 << rel) != 0 && world.stored & (1 << rel) != 0);
-    let unpacked = |rel: &u8| *boot == BootForm::Jar || world.unpacked & (1 << rel) != 0;
+    let unpacked = |rel: &u8| match boot {
+        BootForm::Jar => true,
+        BootForm::Extracted => world.unpacked & (1 << rel) != 0,
+        BootForm::Archived { .. } => world.unpacked & world.archived & (1 << rel) != 0,
+    };
     let Some(rel) = known.filter(unpacked) else { return Err(NOBODY) };
     let place = &mut world.slots[usize::from(at)];
     *place = Slot { life: Life::Boot, rel, ours: true, stranger: place.stranger, ..Slot::default() };

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slotd::model::boot::Layout;
+use slotd::model::boot::{Archive, Archives, Jvm, Layout};
 use slotd::model::desired::Boot;
-use slotd::model::id::{Digest, Identity, SlotName};
+use slotd::model::id::{ArchiveId, Digest, Identity, SlotName};
 use slotd::model::observed::{
     Answer, Exit, ExitCause, JarFact, Loaded, Nginx, Observation, ObservedProcess, ObservedRoute, ObservedService, ObservedSlot,
     ObservedState, Occupant, Owner, Probe, Traffic, Worker,
@@ -71,6 +71,7 @@ fn service(given: &Given, world: &World, variant: Variant) -> ObservedService {
         env_file: Observation::Absent,
         stored: stored.collect::<BTreeSet<_>>(),
         layouts: layouts(given, world),
+        archives: archives(given, world),
         launch_fault: None,
         slots: ledger::by_name(given, |at| slot(given, world, at, variant)),
         route: route(given, world, variant),
@@ -82,6 +83,22 @@ fn layouts(given: &Given, world: &World) -> BTreeMap<Digest, Layout> {
     let all = (0..u8::try_from(RELEASES).unwrap_or(0)).filter(|_| given.config.boot != Boot::Jar);
     let is = |rel: u8| if world.unpacked & (1 << rel) != 0 { Layout::Unpacked } else { Layout::Packed };
     all.map(|rel| (digest(rel), is(rel))).collect()
+}
+
+/// One runtime, and the archives that a training has left.
+fn archives(given: &Given, world: &World) -> Archives {
+    if given.config.boot != Boot::Cds {
+        return Archives::default();
+    }
+    let jvm = Jvm { feature: 17, name: "Java 17".to_owned(), stamp: "17".to_owned() };
+    let id = |rel: u8| ArchiveId::of(&jvm, &given.releases[usize::from(rel)][0].launch);
+    let made = (0..u8::try_from(RELEASES).unwrap_or(0)).filter(|rel| world.archived & (1 << rel) != 0);
+    Archives {
+        made: made.map(|rel| (digest(rel), [(id(rel), Archive::Ready)].into())).collect(),
+        jvms: [("java".to_owned(), jvm.clone())].into(),
+        untrainable: BTreeMap::new(),
+        training: false,
+    }
 }
 
 /// The digest resolved earlier counts; without one the bytes do, if they are a whole jar.

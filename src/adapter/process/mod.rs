@@ -5,15 +5,18 @@ pub(super) mod fault;
 pub(super) mod find;
 mod start;
 pub mod stat;
+mod train;
 
 use std::path::Path;
+use std::time::Duration;
 
 use procfs::Current;
 
-use crate::adapter::{LinuxHost, sockets};
+use crate::adapter::{LinuxHost, jvm, sockets};
 use crate::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
+use crate::model::boot::Jvm;
 use crate::model::desired::LaunchSpec;
-use crate::model::id::{Identity, Port};
+use crate::model::id::{ArchiveId, Identity, Port};
 use crate::model::observed::{Exit, Observation};
 
 impl Processes for LinuxHost {
@@ -35,6 +38,18 @@ impl Processes for LinuxHost {
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
         self.launched(order)
+    }
+
+    fn jvm(&self, java: &str) -> Option<Jvm> {
+        jvm::jvm(java)
+    }
+
+    fn training(&self) -> bool {
+        self.is_training()
+    }
+
+    fn train(&self, order: &StartOrder, archive: &ArchiveId, limit: Duration) -> Result<(), ProcessError> {
+        self.begin_training(order, archive, limit)
     }
 
     fn signal(&self, identity: &Identity, signal: Signal) -> Result<(), ProcessError> {

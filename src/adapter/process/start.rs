@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::adapter::process::find::STATE;
 use crate::adapter::process::{fault, stat};
-use crate::adapter::{LinuxHost, clock, files, launch};
+use crate::adapter::{LinuxHost, clock, files, launch, training};
 use crate::host::processes::{ProcessError, StartOrder, environment};
 use crate::model::boot::BootForm;
 use crate::model::id::Identity;
@@ -21,18 +21,8 @@ impl LinuxHost {
     pub(super) fn launched(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
         self.reap();
         let java = fault::program(&order.launch.java).map_err(start_error(&order.launch.java))?;
-        let jar = self.proven(order)?;
-        let env_file = order.env_file.as_ref().map_or(Ok(Vec::new()), |digest| self.proven_env(digest))?;
-        let work = self.work(order)?;
-        let (out, err) = log(&order.log)?;
-        let mut command = Command::new(&self.launcher);
-        command.arg(launch::SUBCOMMAND).args(launcher_args(order, &java, &jar));
-        command.current_dir(work).stdin(Stdio::null()).stdout(out).stderr(err);
-        for name in NOT_INHERITED {
-            command.env_remove(name);
-        }
-        // What slotd itself sets comes last: a cookie from an env file would hide the process from us.
-        command.envs(env_file).envs(environment(order)).env(STATE, &self.state);
+        let (jar, archive) = self.proven(order)?;
+        let mut command = self.command(order, launch::SUBCOMMAND, launcher_args(order, &java, &jar, archive.as_deref()))?;
         let child = command.spawn().map_err(start_error(&order.launch.java))?;
         let pid = child.id();
         // Not yet reaped, so the number is still this process's, even if it has ended already.
@@ -41,11 +31,29 @@ impl LinuxHost {
         identity
     }
 
-    /// The jar to start on.
-    fn proven(&self, order: &StartOrder) -> Result<PathBuf, ProcessError> {
-        Ok(match order.boot {
-            BootForm::Jar => self.whole_jar(&order.digest)?,
-            BootForm::Extracted => self.proven_unpacked(&order.digest)?,
+    /// slotd itself with this hidden subcommand, as everything is started that outlives us.
+    pub(super) fn command(&self, order: &StartOrder, subcommand: &str, args: Vec<OsString>) -> Result<Command, ProcessError> {
+        let env_file = order.env_file.as_ref().map_or(Ok(Vec::new()), |digest| self.proven_env(digest))?;
+        let work = self.work(order)?;
+        let (out, err) = log(&order.log)?;
+        let mut command = Command::new(&self.launcher);
+        command.arg(subcommand).args(args).current_dir(work).stdin(Stdio::null()).stdout(out).stderr(err);
+        for name in NOT_INHERITED {
+            command.env_remove(name);
+        }
+        // What slotd itself sets comes last: a cookie from an env file would hide the process from us.
+        command.envs(env_file).envs(environment(order)).env(STATE, &self.state);
+        Ok(command)
+    }
+
+    /// The jar to start on, and the archive to start with.
+    fn proven(&self, order: &StartOrder) -> Result<(PathBuf, Option<PathBuf>), ProcessError> {
+        Ok(match &order.boot {
+            BootForm::Jar => (self.whole_jar(&order.digest)?, None),
+            BootForm::Extracted => (self.proven_unpacked(&order.digest)?, None),
+            BootForm::Archived { archive } => {
+                (self.proven_unpacked(&order.digest)?, Some(self.proven_archive(&order.digest, archive)?))
+            }
         })
     }
 
@@ -82,7 +90,7 @@ impl LinuxHost {
     }
 }
 
-fn give(path: &Path, user: &str) -> io::Result<()> {
+pub(super) fn give(path: &Path, user: &str) -> io::Result<()> {
     let user = fault::user(user)?;
     std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }
@@ -104,17 +112,19 @@ fn log(path: &Path) -> Result<(File, File), ProcessError> {
 }
 
 /// What the hidden subcommand is told (see [`launch`]).
-fn launcher_args(order: &StartOrder, java: &Path, jar: &Path) -> Vec<OsString> {
+fn launcher_args(order: &StartOrder, java: &Path, jar: &Path, archive: Option<&Path>) -> Vec<OsString> {
     let user = order.launch.user.iter().flat_map(|user| ["--user".into(), user.into()]);
-    user.chain(["--".into(), java.into()]).chain(command_line(order, jar)).collect()
+    user.chain(["--".into(), java.into()]).chain(command_line(order, jar, archive)).collect()
 }
 
-/// The arguments of the JVM, in the order that its launcher wants: options, jar, arguments of the application.
-fn command_line(order: &StartOrder, jar: &Path) -> Vec<OsString> {
+/// The arguments of the JVM, in the order that its launcher wants: options, jar, arguments of the application. Our own options come
+/// first: of two words about the same thing the JVM takes the manifest's.
+pub(super) fn command_line(order: &StartOrder, jar: &Path, archive: Option<&Path>) -> Vec<OsString> {
     let launch = &order.launch;
     let property =
         |name: &str, values: &[String]| (!values.is_empty()).then(|| OsString::from(format!("-D{name}={}", values.join(","))));
-    let mut all: Vec<OsString> = launch.jvm_args.iter().map(OsString::from).collect();
+    let mut all: Vec<OsString> = archive.map(training::flag).into_iter().collect();
+    all.extend(launch.jvm_args.iter().map(OsString::from));
     all.extend(property("spring.profiles.active", &launch.profiles));
     all.extend(property("spring.config.location", &launch.config_locations));
     all.extend(["-jar".into(), jar.into()]);
@@ -122,12 +132,12 @@ fn command_line(order: &StartOrder, jar: &Path) -> Vec<OsString> {
     all
 }
 
-fn start_error(program: &str) -> impl FnOnce(io::Error) -> ProcessError {
+pub(super) fn start_error(program: &str) -> impl FnOnce(io::Error) -> ProcessError {
     let program = program.to_owned();
     move |source| ProcessError::Start { program, source }
 }
 
-fn file_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ProcessError {
+pub(super) fn file_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ProcessError {
     let path = path.to_owned();
     move |source| ProcessError::File { act, path, source }
 }
@@ -170,6 +180,6 @@ mod tests {
         let expected = "--user app -- /usr/bin/java -Xmx256m -Dspring.profiles.active=real1,oauth \
                         -Dspring.config.location=classpath:/,/etc/app/ -jar /store/app.jar --debug";
         let words: Vec<OsString> = expected.split_ascii_whitespace().map(OsString::from).collect();
-        assert_eq!(launcher_args(&order, Path::new("/usr/bin/java"), Path::new("/store/app.jar")), words);
+        assert_eq!(launcher_args(&order, Path::new("/usr/bin/java"), Path::new("/store/app.jar"), None), words);
     }
 }

@@ -1,5 +1,6 @@
 //! The real loop on the world in memory: every way of a deployment, its faults, and a crash at every boundary.
 
+mod boot;
 mod crashes;
 mod deploy;
 mod failures;

@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use slotd::host::clock::Clock;
 use slotd::host::ledgers::HistoryLine;
-use slotd::model::id::{BootId, Cookie, Digest, Moment, Now, Port, ServiceName, SlotName};
+use slotd::model::boot::Archive;
+use slotd::model::id::{ArchiveId, BootId, Cookie, Digest, Moment, Now, Port, ServiceName, SlotName};
 use slotd::model::observed::ExitCause;
 use slotd::model::wake::Wake;
 
@@ -97,6 +98,12 @@ pub(crate) struct State {
     pub(crate) store: BTreeSet<Digest>,
     /// Jars of the store that lie unpacked beside themselves.
     pub(crate) unpacked: BTreeSet<Digest>,
+    /// What trainings leave, each from a moment on.
+    pub(crate) archives: BTreeMap<(Digest, ArchiveId), (u64, Archive)>,
+    /// The training under way ends then.
+    pub(crate) training: u64,
+    /// What the next trainings come to.
+    pub(crate) trained: Archive,
     pub(crate) behaviours: BTreeMap<Digest, Behaviour>,
     pub(crate) ledgers: BTreeMap<ServiceName, String>,
     pub(crate) history: BTreeMap<ServiceName, Vec<HistoryLine>>,
@@ -151,6 +158,9 @@ impl World {
             jars: BTreeMap::new(),
             store: BTreeSet::new(),
             unpacked: BTreeSet::new(),
+            archives: BTreeMap::new(),
+            training: 0,
+            trained: Archive::Ready,
             behaviours: BTreeMap::new(),
             ledgers: BTreeMap::new(),
             history: BTreeMap::new(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use slotd::host::artifacts::ArtifactError;
 use slotd::host::probes::{Probes, Question};
 use slotd::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError, Processes, Signal, StartOrder};
-use slotd::model::boot::BootForm;
+use slotd::model::boot::{BootForm, Jvm};
 use slotd::model::desired::{LaunchSpec, ServiceSpec};
-use slotd::model::id::{Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use slotd::model::id::{ArchiveId, Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use slotd::model::observed::{Answer, Exit, ExitCause, Observation};
 
 use super::{Due, State, World};
@@ -190,7 +190,7 @@ impl State {
             let source = std::io::Error::other("no such artifact");
             return Err(ProcessError::Start { program: "java".to_owned(), source });
         }
-        if order.boot == BootForm::Extracted && !self.unpacked.contains(&order.digest) {
+        if order.boot != BootForm::Jar && !self.unpacked.contains(&order.digest) {
             return Err(ProcessError::Artifact(ArtifactError::Missing { path: "unpacked".into() }));
         }
         self.judge_start(order);
@@ -277,9 +277,34 @@ impl Processes for World {
     }
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
-        let what = || format!("{} of {} on {} port {}", order.release, order.service, order.slot, order.port);
+        let what = || format!("{} of {} on {} port {} {:?}", order.release, order.service, order.slot, order.port, order.boot);
         let refusal = |source| ProcessError::Start { program: "java".to_owned(), source };
         self.change("start", what, refusal, |state| state.started(order))
+    }
+
+    fn jvm(&self, _java: &str) -> Option<Jvm> {
+        Some(Jvm { feature: 17, name: "Java 17".to_owned(), stamp: "17".to_owned() })
+    }
+
+    fn training(&self) -> bool {
+        let state = self.see();
+        state.now < state.training
+    }
+
+    fn train(&self, order: &StartOrder, archive: &ArchiveId, limit: Duration) -> Result<(), ProcessError> {
+        let refusal = |source| ProcessError::Start { program: "java".to_owned(), source };
+        self.change(
+            "train",
+            || format!("{archive} of {}", order.service),
+            refusal,
+            |state| {
+                assert!(state.now >= state.training && !limit.is_zero(), "two trainings at once");
+                state.training = state.now + 6_000;
+                let made = (state.training, state.trained.clone());
+                state.archives.insert((order.digest.clone(), archive.clone()), made);
+                Ok(())
+            },
+        )
     }
 
     fn signal(&self, identity: &Identity, signal: Signal) -> Result<(), ProcessError> {

@@ -1,10 +1,11 @@
 //! Jars at their paths and in the store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use slotd::host::artifacts::{ArtifactError, Artifacts};
-use slotd::model::boot::Layout;
-use slotd::model::id::Digest;
+use slotd::model::boot::{Archive, Layout};
+use slotd::model::id::{ArchiveId, Digest};
 use slotd::model::ledger::JarStamp;
 use slotd::model::observed::Observation;
 
@@ -71,6 +72,16 @@ impl Artifacts for World {
         )
     }
 
+    fn archives(&self, digest: &Digest) -> BTreeMap<ArchiveId, Archive> {
+        let state = self.see();
+        let of = state.archives.iter().filter(|((of, _), (from, _))| of == digest && *from <= state.now);
+        of.map(|((_, id), (_, archive))| (id.clone(), archive.clone())).collect()
+    }
+
+    fn untrainable(&self, _digest: &Digest) -> Option<String> {
+        None
+    }
+
     fn list(&self) -> Vec<Digest> {
         self.see().store.iter().cloned().collect()
     }
@@ -84,6 +95,7 @@ impl Artifacts for World {
             |state| {
                 state.store.remove(digest);
                 state.unpacked.remove(digest);
+                state.archives.retain(|(of, _), _| of != digest);
                 Ok(())
             },
         )
