@@ -2,6 +2,7 @@
 
 use crate::model::desired::Standby;
 use crate::model::id::{Digest, ReleaseId, SlotName};
+use crate::model::ledger::SlotRecord;
 use crate::model::release::Release;
 use crate::plan::deploy;
 use crate::plan::facts::Case;
@@ -63,7 +64,7 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
         return None;
     }
     let awaited = release.is_some_and(|r| record.release.as_ref() == Some(&r.id) && !deploy::serves(case, r));
-    if awaited {
+    if awaited || may_be_asked_for(case, record) {
         return None;
     }
     if !record.served {
@@ -73,6 +74,13 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
         return Some(format!("the manifest has no {slot} on port {}", record.port));
     }
     standby_is_over(case)
+}
+
+/// Whether it cannot be told that something else is asked for: of a candidate not while the jar is not there, of a standby not while
+/// it cannot be read.
+fn may_be_asked_for(case: &Case<'_>, record: &SlotRecord) -> bool {
+    let dark = case.seen.jar.unknown().or(case.seen.env_file.unknown()).is_some();
+    dark || (!record.served && target::wanted(case).is_err())
 }
 
 /// Whether the policy keeps no standby, or no longer.

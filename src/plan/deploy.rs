@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::desired::Promote;
 use crate::model::id::{ReleaseId, SlotName};
 use crate::model::ledger::FailureKind;
-use crate::model::observed::{Observation, Occupant, Owner};
+use crate::model::observed::{ObservedSlot, Occupant, Owner};
 use crate::model::release::Release;
 use crate::model::route::RouteForm;
 use crate::model::status::{HoldKind, Reason};
@@ -51,8 +51,20 @@ pub(super) fn deploy(case: &Case<'_>, release: &Release) -> Ruling {
     match candidate(case, &release.id) {
         Some(slot) if case.is_ready(slot) => gate(case, slot, release).then(|| lead::lead(case, slot)),
         Some(slot) => wait(case, slot, release),
-        None => prepare(case, release),
+        None => unseen(case, &release.id).map_or_else(|| prepare(case, release), Ruling::block),
     }
+}
+
+/// An idle slot that may run the release already, were it readable.
+fn unseen(case: &Case<'_>, release: &ReleaseId) -> Option<Hold> {
+    let meant = |slot: &&SlotName| case.live() != Some(slot) && case.release(slot) == Some(release);
+    case.places().into_iter().filter(meant).find_map(|slot| unreadable(case, slot))
+}
+
+fn unreadable(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    let seen = case.slot(slot)?;
+    let why = seen.process.unknown().or(seen.occupants.unknown())?;
+    Some(hold(Reason::ProcessUnknown, format!("{slot}: {why}"), "let slotd read it", pace::WORLD))
 }
 
 /// What serves has to be known to be started again; a lost ledger does not have it.
@@ -192,6 +204,10 @@ fn place(case: &Case<'_>, release: &Release) -> Ruling {
     if let Some(slot) = idle.iter().find(|slot| is_free(case, slot)) {
         return memory(case).then(|| start(case, slot, release));
     }
+    // One that cannot be read may be free, and then no other one would have to be stopped.
+    if let Some(hold) = idle.iter().find_map(|slot| unreadable(case, slot)) {
+        return Ruling::block(hold);
+    }
     let mut rulings: Vec<_> = idle.iter().map(|slot| make_free(case, slot)).collect();
     // A slot that is being made free already needs no second one to be stopped.
     let ends = |r: &Ruling| r.holds.iter().any(|hold| hold.reason == Reason::Stopping);
@@ -204,8 +220,11 @@ fn is_open_to_start(case: &Case<'_>, slot: &SlotName) -> bool {
     case.live() != Some(slot) || (is_free(case, slot) && case.process(slot).is_none())
 }
 
+/// Nothing runs there, nobody holds its port, and no process of another slot is about to.
 fn is_free(case: &Case<'_>, slot: &SlotName) -> bool {
-    case.slot(slot).is_some_and(|s| s.process.is_absent() && s.occupants.known().is_some_and(Vec::is_empty))
+    let nobody = |s: &ObservedSlot| s.process.is_absent() && s.occupants.unknown().is_none();
+    let promised = case.start_port(slot).and_then(|port| case.holder(port));
+    case.slot(slot).is_some_and(nobody) && case.occupants(slot).is_empty() && promised.is_none()
 }
 
 fn start(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
@@ -245,16 +264,22 @@ fn memory(case: &Case<'_>) -> Ruling {
 
 /// Makes an idle slot free, or says why not.
 fn make_free(case: &Case<'_>, slot: &SlotName) -> Ruling {
-    let Some(seen) = case.slot(slot) else { return Ruling::clear() };
-    if let Some(why) = seen.process.unknown().or(seen.occupants.unknown()) {
-        return Ruling::block(hold(Reason::ProcessUnknown, format!("{slot}: {why}"), "let slotd read it", pace::WORLD));
+    match case.process(slot) {
+        Some(_) if is_in_vain(case, slot) => Ruling::block(live_holds(case, slot)),
+        Some(_) if !case.is_stopping(slot) => stop(case, slot, format!("{slot} is needed")),
+        Some(_) | None => in_the_way(case, slot).map_or_else(Ruling::clear, Ruling::block),
     }
-    match &seen.process {
-        Observation::Known(_) if case.is_stopping(slot) => Ruling::block(ending(case, slot)),
-        Observation::Known(_) if is_in_vain(case, slot) => Ruling::block(live_holds(case, slot)),
-        Observation::Known(_) => stop(case, slot, format!("{slot} is needed")),
-        Observation::Absent | Observation::Unknown(_) => Ruling::block(port_taken(case, slot)),
+}
+
+/// Why nothing can be started on a slot now.
+pub(super) fn in_the_way(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    if let Some(hold) = unreadable(case, slot) {
+        return Some(hold);
     }
+    if case.process(slot).is_some() {
+        return Some(ending(case, slot));
+    }
+    (!is_free(case, slot)).then(|| port_taken(case, slot))
 }
 
 /// Stops an idle slot, or says why that would not be safe.
@@ -310,7 +335,10 @@ fn stopping(case: &Case<'_>, slot: &SlotName) -> Hold {
 /// Who holds the port, as a sentence each.
 fn port_taken(case: &Case<'_>, slot: &SlotName) -> Hold {
     let port = case.slot(slot).map_or(0, |s| s.port.0);
-    let sentences: Vec<_> = case.occupants(slot).iter().map(|o| sentence(o, port)).collect();
+    let mut sentences: Vec<_> = case.occupants(slot).iter().map(|o| sentence(o, port)).collect();
+    if let Some(holder) = case.start_port(slot).and_then(|port| case.holder(port)).filter(|_| sentences.is_empty()) {
+        sentences.push(format!("the process of {holder} has the port that {slot} is to get"));
+    }
     hold(Reason::PortTaken, sentences.join("; "), "it ends by itself when the port is free", pace::WORLD)
 }
 

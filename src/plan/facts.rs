@@ -180,6 +180,11 @@ impl<'a> Case<'a> {
         here.or_else(|| self.spec.port_of(slot).filter(|port| self.holder(*port).is_none()))
     }
 
+    /// Where a process of a slot is started: the manifest says so, but for a place outside it.
+    pub(super) fn start_port(&self, slot: &SlotName) -> Option<Port> {
+        self.spec.port_of(slot).or_else(|| self.slot(slot).map(|s| s.port))
+    }
+
     /// The slot whose process has a port.
     pub(super) fn holder(&self, port: Port) -> Option<&'a SlotName> {
         let has = |slot: &&SlotName| self.process(slot).is_some() && self.slot(slot).is_some_and(|s| s.port == port);

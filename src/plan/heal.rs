@@ -200,9 +200,9 @@ fn restartable<'a>(case: &Case<'a>, live: &SlotName) -> Option<&'a Release> {
 
 /// Starts a release where the route already leads; nothing else serves, so it is never given up, only slowed down.
 fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
-    let Some(port) = case.slot(live).map(|s| s.port) else { return Ruling::clear() };
-    if case.process(live).is_some() {
-        return Ruling::block(deploy::ending(case, live));
+    let Some(port) = case.start_port(live) else { return Ruling::clear() };
+    if let Some(hold) = deploy::in_the_way(case, live) {
+        return Ruling::block(hold);
     }
     let kinds = [FailureKind::Crash, FailureKind::Start];
     let failures = pace::failures(case.ledger(), &release.id, &kinds, &case.now.boot, case.now.at);

@@ -42,13 +42,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::desired::{DesiredState, ServiceSpec};
-use crate::model::id::{ServiceName, SlotName};
+use crate::model::id::ServiceName;
 use crate::model::observed::{ObservedService, ObservedState};
 use crate::model::status::Status;
 use crate::model::wake::Wake;
 use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
+use crate::plan::ruling::Ruling;
 use crate::plan::step::Step;
 use crate::plan::view::View;
 
@@ -112,6 +113,15 @@ pub enum Orphans {
     Retire,
 }
 
+/// How far a plan is worked out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Far {
+    /// To its end, as a dry run shows it.
+    Whole,
+    /// To the first step that is worth saying, as a pass follows it.
+    First,
+}
+
 /// Steps that the dry run walks at most; a deployment has about ten, so more means that it goes in circles.
 const WALK: usize = 40;
 
@@ -121,14 +131,14 @@ const BAKE_LOOK: Duration = Duration::from_secs(1);
 /// The decision; see the laws above.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) -> Plan {
     let asked = Asked { desired, observed, orphans };
-    let services: Vec<_> = observed.services.iter().filter_map(|(name, seen)| asked.one(name, seen, WALK)).collect();
+    let services: Vec<_> = observed.services.iter().filter_map(|(name, seen)| asked.one(name, seen, Far::Whole)).collect();
     Plan { id: identify(desired, &services), services }
 }
 
 /// The same decision about one service without the way behind its next step, which only a dry run shows: of `steps` no more than
 /// the first is there.
 pub fn next(desired: &DesiredState, observed: &ObservedState, orphans: Orphans, name: &ServiceName) -> Option<ServicePlan> {
-    Asked { desired, observed, orphans }.one(name, observed.services.get(name)?, 0)
+    Asked { desired, observed, orphans }.one(name, observed.services.get(name)?, Far::First)
 }
 
 /// What the planner was asked.
@@ -139,7 +149,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn one(&self, name: &ServiceName, seen: &ObservedService, far: usize) -> Option<ServicePlan> {
+    fn one(&self, name: &ServiceName, seen: &ObservedService, far: Far) -> Option<ServicePlan> {
         let Self { desired, observed, orphans } = *self;
         let (spec, standing) = match (desired.services.get(name), orphans) {
             (Some(spec), _) => (spec, Standing::Wanted),
@@ -152,29 +162,27 @@ impl Asked<'_> {
 }
 
 /// The plan for one service, with everything that is shown of it.
-fn told(case: &Case<'_>, name: &ServiceName, far: usize) -> ServicePlan {
-    let service::Decision { ruling, serves } = service::decide(case);
-    let Way { steps, ends } = match far {
-        0 => Way { steps: ruling.step.iter().filter(|step| step.act.is_worth_saying()).cloned().collect(), ends: Vec::new() },
-        far => walk(case, far),
-    };
-    let ahead = ends.into_iter().filter(|end| ruling.holds.iter().all(|hold| hold.reason != end.reason)).collect();
-    let next = match ruling.step {
-        Some(step) => Next::Step(step),
-        None if ruling.holds.is_empty() => Next::Nothing,
+fn told(case: &Case<'_>, name: &ServiceName, far: Far) -> ServicePlan {
+    let decision = service::decide(case);
+    let serves = decision.serves;
+    let next = match &decision.ruling.step {
+        Some(step) => Next::Step(step.clone()),
+        None if decision.ruling.holds.is_empty() => Next::Nothing,
         None => Next::Hold,
     };
+    let Way { steps, holds, ends } = walk(case, decision.ruling, far);
+    let ahead = ends.into_iter().filter(|end| holds.iter().all(|hold| hold.reason != end.reason)).collect();
     ServicePlan {
         name: name.clone(),
-        status: show::status(case, &ruling.holds, steps.len()),
+        status: show::status(case, &holds, steps.len()),
         drift: show::drift(case),
         next,
         steps,
         notes: show::notes(case),
         serves,
-        again: again(case, &ruling.holds),
-        wakes: wakes(case, &ruling.holds),
-        holds: ruling.holds,
+        again: again(case, &holds),
+        wakes: wakes(case, &holds),
+        holds,
         ahead,
         view: show::view(case),
     }
@@ -197,46 +205,37 @@ fn wakes(case: &Case<'_>, holds: &[Hold]) -> Vec<Wake> {
     all
 }
 
-/// The way of a dry run.
+/// The way from here.
 struct Way {
     steps: Vec<Step>,
+    /// What holds it up at its beginning.
+    holds: Vec<Hold>,
     /// The holds that it comes to and that no step and no wait of slotd's ends.
     ends: Vec<Hold>,
 }
 
 /// The whole way from here to converged, if the host goes along: each step is decided by the same rules on what the host would
-/// show after the one before.
-fn walk(case: &Case<'_>, far: usize) -> Way {
-    let mut seen = case.seen.clone();
-    let mut now = case.now.clone();
-    let (mut steps, mut ends) = (Vec::new(), Vec::new());
-    for _ in 0..far {
-        let here = Case { seen: &seen, now: &now, ..*case };
-        let live: Option<SlotName> = here.live().cloned();
-        let ruling = service::decide(&here).ruling;
-        let waits = ruling.holds.iter().find(|h| h.kind() == crate::model::status::HoldKind::Progress).cloned();
-        match (ruling.step, waits) {
-            (Some(step), _) => {
-                if step.act == step::Act::Retire {
-                    steps.push(step);
-                    break;
-                }
-                project::done(&mut seen, &step.act, case.spec, &now, live.as_ref());
-                steps.push(step);
-            }
-            (None, Some(hold)) => {
-                if !project::waited(&mut seen, &hold, case.spec, &mut now) {
-                    break;
-                }
-            }
-            (None, None) => {
-                ends = ruling.holds;
-                break;
-            }
+/// show after the one before. What only keeps the ledger true is not said, so the holds are those behind it.
+fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
+    let (mut seen, mut now, mut ruling) = (case.seen.clone(), case.now.clone(), first);
+    let mut way = Way { steps: Vec::new(), holds: Vec::new(), ends: Vec::new() };
+    let mut begun = false;
+    for _ in 0..WALK {
+        let live = Case { seen: &seen, now: &now, ..*case }.live().cloned();
+        if !begun && ruling.step.as_ref().is_none_or(|step| step.act.is_worth_saying()) {
+            (begun, way.holds) = (true, ruling.holds.clone());
         }
+        way.steps.extend(ruling.step.clone().filter(|step| step.act.is_worth_saying()));
+        if begun && far == Far::First {
+            break;
+        }
+        if !project::goes_on(&mut seen, &ruling, case.spec, &mut now, live.as_ref()) {
+            way.ends = if ruling.step.is_none() { ruling.holds } else { Vec::new() };
+            break;
+        }
+        ruling = service::decide(&Case { seen: &seen, now: &now, ..*case }).ruling;
     }
-    steps.retain(|step: &Step| step.act.is_worth_saying());
-    Way { steps, ends }
+    way
 }
 
 /// Hash of what was decided on: the manifest, and of the host what the plans say of it. No ages, no counters.
@@ -247,7 +246,7 @@ fn identify(desired: &DesiredState, services: &[ServicePlan]) -> String {
             (
                 &s.name,
                 &s.drift,
-                s.steps.iter().map(|step| &step.act).collect::<Vec<_>>(),
+                s.steps.iter().map(|step| step.act.lasting()).collect::<Vec<_>>(),
                 &s.view.slots,
                 &s.view.route,
                 s.holds.iter().chain(&s.ahead).map(|h| h.reason).collect::<Vec<_>>(),

@@ -7,13 +7,33 @@ use crate::model::desired::ServiceSpec;
 use crate::model::id::{Cookie, Identity, Now, SlotName};
 use crate::model::observed::{Answer, Loaded, Observation, ObservedProcess, ObservedService, ObservedSlot, Probe, Traffic};
 use crate::model::route::{Include, RouteForm};
-use crate::model::status::Reason;
+use crate::model::status::{HoldKind, Reason};
 use crate::plan::hold::Hold;
 use crate::plan::record::{self, Prepared};
+use crate::plan::ruling::Ruling;
 use crate::plan::step::Act;
 
+/// Changes what was seen as if the host had gone along with a ruling; false where the way ends.
+pub(super) fn goes_on(
+    seen: &mut ObservedService,
+    ruling: &Ruling,
+    spec: &ServiceSpec,
+    now: &mut Now,
+    live: Option<&SlotName>,
+) -> bool {
+    let wait = ruling.holds.iter().find(|hold| hold.kind() == HoldKind::Progress);
+    match (&ruling.step, wait) {
+        (Some(step), _) => {
+            done(seen, &step.act, spec, now, live);
+            step.act != Act::Retire
+        }
+        (None, Some(hold)) => waited(seen, hold, spec, now),
+        (None, None) => false,
+    }
+}
+
 /// Changes what was seen as if the step had been carried out.
-pub(super) fn done(seen: &mut ObservedService, act: &Act, spec: &ServiceSpec, now: &Now, live: Option<&SlotName>) {
+fn done(seen: &mut ObservedService, act: &Act, spec: &ServiceSpec, now: &Now, live: Option<&SlotName>) {
     let with = prepared(seen, spec, now, live);
     record::before(&mut seen.ledger, act, &with);
     let process = Identity { boot: now.boot.clone(), pid: 0, start: now.at.0, cookie: Some(with.random.clone()) };
@@ -125,7 +145,7 @@ fn cut(seen: &mut ObservedService, to: &SlotName) {
 }
 
 /// Changes what was seen as if a wait had come to its good end; false where only the world or a person can end it.
-pub(super) fn waited(seen: &mut ObservedService, hold: &Hold, spec: &ServiceSpec, now: &mut Now) -> bool {
+fn waited(seen: &mut ObservedService, hold: &Hold, spec: &ServiceSpec, now: &mut Now) -> bool {
     let policy = &spec.slot_policy;
     match hold.reason {
         Reason::Starting | Reason::Confirming => {

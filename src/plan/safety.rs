@@ -25,6 +25,10 @@ pub(super) fn unsafe_to_stop(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
             pace::WORLD,
         ));
     }
+    // What cannot be read may call it live too.
+    if let Some(why) = case.seen.route.include.unknown().or(case.seen.route.flags.unknown()) {
+        return Some(hold(Reason::RouteUnproven, why, "let slotd read the include and its flags", pace::WORLD));
+    }
     foreign(case, slot).or_else(|| unseen_route(case, slot)).or_else(|| last_one(case, slot)).or_else(|| draining(case, slot))
 }
 

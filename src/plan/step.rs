@@ -242,6 +242,34 @@ impl Act {
         !silent
     }
 
+    /// The same without the words and counts that change while nothing else does: what a plan's id may rest on.
+    pub(super) fn lasting(&self) -> Self {
+        let mut act = self.clone();
+        match &mut act {
+            Self::Adopt { evidence, .. } => evidence.clear(),
+            Self::Stop { cut, .. } => *cut = 0,
+            Self::RecordFailure { cause, .. } | Self::Quarantine { cause, .. } => cause.clear(),
+            Self::Install { .. }
+            | Self::Unpack { .. }
+            | Self::Train { .. }
+            | Self::Relabel { .. }
+            | Self::WriteInclude { .. }
+            | Self::Reload { .. }
+            | Self::TidyFlags { .. }
+            | Self::Start { .. }
+            | Self::Cutover { .. }
+            | Self::Kill { .. }
+            | Self::Forget { .. }
+            | Self::Settle { .. }
+            | Self::Prove { .. }
+            | Self::RecordHealth
+            | Self::Finish { .. }
+            | Self::Collect { .. }
+            | Self::Retire => {}
+        }
+        act
+    }
+
     /// Whether what was observed before the step no longer holds after it: a pass does at most one of these a service.
     pub fn outdates_the_look(&self) -> bool {
         // What others started was seen as an occupant and has yet to be seen as the slot's own.

@@ -18,10 +18,11 @@ pub(super) fn teardown(case: &Case<'_>) -> Ruling {
 
 /// A static line first: a flag that outlives its service would lead somewhere at the next one's start.
 fn static_route(case: &Case<'_>) -> Ruling {
-    let Some(text) = case.text() else { return Ruling::clear() };
-    if let Some(hold) = lead::untouchable(case) {
+    let unread = lead::untouchable(case).filter(|_| case.seen.route.include.unknown().is_some());
+    if let Some(hold) = unread {
         return Ruling::block(hold);
     }
+    let Some(text) = case.text() else { return Ruling::clear() };
     let reloading = lead::reloading(case);
     if reloading.is_final() {
         return reloading;

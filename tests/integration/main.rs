@@ -18,6 +18,7 @@ mod layering;
 mod linux;
 mod manifest;
 mod nginx;
+mod planner_laws;
 mod report;
 mod schema;
 mod support;

@@ -180,6 +180,19 @@ fn ports_that_two_of_three_slots_exchange_are_taken_over_by_way_of_the_third() {
 }
 
 #[test]
+fn a_port_that_another_slots_process_is_about_to_listen_on_is_not_free() {
+    let three = |spec: &mut ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1"], three);
+    stage.wants("2", Behaviour { listens: Some(10_000), ready: Some(11_000), ..Behaviour::good() });
+    stage.world.accept(&stage.goal());
+    stage.keep(2);
+    (stage.spec.slots[1].port, stage.spec.slots[2].port) = (Port(8083), Port(8082));
+    stage.world.converges(&stage.goal());
+    assert!(stage.live().ends_with("webservice-2"), "{}", stage.world.story());
+    assert!(!stage.world.story().contains("in use"), "{}", stage.world.story());
+}
+
+#[test]
 fn a_way_back_to_a_slot_whose_port_has_changed_leads_to_the_port_of_its_process() {
     let mut stage = Stage::serving(&["1"]);
     stage.wants("2", Behaviour::good());

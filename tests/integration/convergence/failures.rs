@@ -1,9 +1,11 @@
 //! Releases and processes that fail.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use slotd::model::desired::OnCrash;
-use slotd::model::status::Reason;
+use slotd::model::desired::{OnCrash, ServiceSpec};
+use slotd::model::id::Digest;
+use slotd::model::status::{Reason, Status};
 use slotd::observe::watch::Watch;
 use slotd::plan::hold::Hold;
 use slotd::plan::person::Decision;
@@ -12,6 +14,7 @@ use slotd::reconcile::look;
 use super::{Stage, port, slot};
 use crate::world::drive::block_on;
 use crate::world::fault::Fault;
+use crate::world::manifest;
 use crate::world::ports::Foreigner;
 use crate::world::processes::Behaviour;
 
@@ -319,4 +322,50 @@ fn a_candidate_that_became_ready_while_nothing_could_be_read_is_not_condemned() 
     stage.world.converges(&stage.goal());
     stage.is("real2 webservice-2");
     stage.did(&[("install", 1), ("start", 1), ("cut", 1)]);
+}
+
+#[test]
+fn a_candidate_that_cannot_be_read_is_waited_for_and_no_standby_is_stopped() {
+    let three = |spec: &mut ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1", "2", "3"], three);
+    stage.wants("4", Behaviour { ready: Some(15_000), ..Behaviour::good() });
+    stage.world.accept(&stage.goal());
+    stage.keep(5);
+    stage.befall(Fault::Unreadable(port(8081), true));
+    stage.keep(30);
+    stage.did(&[("install", 1), ("start", 1), ("term", 1)]);
+    stage.befall(Fault::Unreadable(port(8081), false));
+    stage.world.converges(&stage.goal());
+    stage.did(&[("cut", 1)]);
+    stage.runs(&["real1 webservice-4", "real2 webservice-2", "real3 webservice-3"]);
+}
+
+#[test]
+fn a_candidate_stays_while_it_cannot_be_told_what_is_asked_for() {
+    let mut stage = Stage::serving(&["1"]);
+    let env = PathBuf::from("/etc/app.env");
+    let written = || (Digest::new("env"), 77);
+    stage.world.touch().jars.insert(env.clone(), written());
+    stage.wants("2", Behaviour { ready: Some(15_000), ..Behaviour::good() });
+    stage.spec.launch.env_file = Some(env.clone());
+    stage.world.accept(&stage.goal());
+    stage.keep(5);
+    stage.befall(Fault::JarGone(env.clone()));
+    stage.keep(5);
+    stage.did(&[("install", 2), ("start", 1)]);
+    stage.world.touch().jars.insert(env, written());
+    stage.world.converges(&stage.goal());
+    stage.did(&[("cut", 1)]);
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn a_plan_whose_first_step_only_keeps_the_ledger_true_says_what_holds_behind_it() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.befall(Fault::Crash(port(8081)));
+    stage.spec = manifest::renamed(&stage.spec, "3");
+    stage.world.accept(&stage.goal());
+    let plan = stage.world.look(&stage.goal());
+    assert_eq!(plan.services[0].status, Status::Held, "{plan:#?}");
+    assert_eq!(plan.services[0].holds[0].reason, Reason::ArtifactMissing, "{plan:#?}");
 }

@@ -16,7 +16,7 @@ use slotd::model::status::Reason;
 use slotd::observe::watch::Watch;
 use slotd::plan::person::Decision;
 use slotd::plan::{Next, Plan};
-use slotd::reconcile::{Goal, Outcome, ReconcileError, accept, decide, pass};
+use slotd::reconcile::{Goal, Outcome, ReconcileError, accept, decide, look, pass};
 
 use super::{Counts, Crash, World};
 
@@ -125,6 +125,11 @@ impl World {
                 block_on(self.wait(&outcome.wakes, again));
             }
         }
+    }
+
+    /// `slotd plan`.
+    pub(crate) fn look(&self, goal: &Goal) -> Plan {
+        block_on(look(self, goal, &mut Watch::default())).unwrap()
     }
 
     /// A person's verb.

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Reboot,
     LedgerLost(ServiceName),
     Blind(bool),
+    /// The process on the port cannot be read, or again.
+    Unreadable(Port, bool),
     /// So many of the next changes fail.
     Refused(u32),
     Memory(u64),
@@ -73,6 +75,12 @@ impl State {
                 self.ledgers.remove(&service);
             }
             Fault::Blind(on) => self.blind = on,
+            Fault::Unreadable(port, true) => {
+                self.unreadable.insert(port);
+            }
+            Fault::Unreadable(port, false) => {
+                self.unreadable.remove(&port);
+            }
             Fault::Refused(count) => self.refused = count,
             Fault::Memory(bytes) => self.memory = bytes,
             Fault::LaunchFault(why) => self.launch_fault = why,

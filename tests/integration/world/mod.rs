@@ -116,6 +116,8 @@ pub(crate) struct State {
     pub(crate) refuse_in: Option<usize>,
     /// Processes cannot be read.
     pub(crate) blind: bool,
+    /// The processes on these ports cannot be read.
+    pub(crate) unreadable: BTreeSet<Port>,
     agenda: BTreeMap<(u64, u64), Due>,
     due: u64,
     pub(crate) counts: Counts,
@@ -170,6 +172,7 @@ impl World {
             refused: 0,
             refuse_in: None,
             blind: false,
+            unreadable: BTreeSet::new(),
             agenda: BTreeMap::new(),
             due: 0,
             counts: Counts::new(),

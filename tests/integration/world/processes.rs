@@ -242,7 +242,8 @@ impl World {
 impl Processes for World {
     fn find(&self, identity: &Identity) -> Observation<Found> {
         let state = self.see();
-        if state.blind {
+        let dark = state.find_process(identity).is_some_and(|p| state.unreadable.contains(&p.port));
+        if state.blind || dark {
             return Observation::Unknown("/proc is mounted with hidepid".to_owned());
         }
         state.find_process(identity).map_or(Observation::Absent, |p| Observation::Known(p.found(state.now)))
