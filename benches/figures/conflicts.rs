@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::jar::real_jar;
 use crate::support::manifest::Manifest;
@@ -88,14 +88,19 @@ fn orphan_of_the_scripts() {
     decided("an orphan of the same application, started by the scripts", &site);
 }
 
-/// The standby's process was killed, and a child of it still has its listening socket.
+/// The standby's process was killed, and a child of it still has its listening socket. The drain of the cutover before is long over,
+/// as it is when such a child is met.
 fn inherited_by_a_child() {
     let site = Site::new();
-    site.deploy(&Manifest::stub_with(&site, "1", &[("STUB_FORK_CHILD_HOLDING_LISTENER", "1")]).drain("300ms"));
-    site.deploy(&Manifest::stub(&site, "2").drain("300ms"));
+    let drained = |manifest: Manifest| manifest.drain("300ms").set("slot_policy.drain_deadline", json!("1s"));
+    site.deploy(&drained(Manifest::stub_with(&site, "1", &[("STUB_FORK_CHILD_HOLDING_LISTENER", "1")])));
+    site.deploy(&drained(Manifest::stub(&site, "2")));
+    let cutover = Instant::now();
     process::signal(site.status().pid_of("real1").unwrap(), Signal::SIGKILL);
-    until("the parent is gone", PATIENCE, || site.apps().len() == 1);
-    site.desire(&Manifest::stub(&site, "3").drain("300ms"));
+    until("the parent is gone and the drain is over", PATIENCE, || {
+        site.apps().len() == 1 && cutover.elapsed() > Duration::from_secs(1)
+    });
+    site.desire(&drained(Manifest::stub(&site, "3")));
     decided("a listening descriptor that a child has inherited", &site);
 }
 

@@ -127,8 +127,7 @@ fn prepare(case: &Case<'_>, release: &Release) -> Ruling {
         .then(|| boot::unpack(case, release))
         .then(|| launchable(case))
         .then(|| route_first(case))
-        .then(|| attempts(case, release))
-        .then(|| place(case, release))
+        .then(|| attempt(case, release))
 }
 
 fn install(case: &Case<'_>, release: &Release) -> Ruling {
@@ -178,6 +177,12 @@ fn route_first(case: &Case<'_>) -> Ruling {
 /// Whether the route has to be ours before a slot is touched: for the flag form, or because no witness but the file speaks.
 fn must_see(case: &Case<'_>) -> bool {
     case.form() == RouteForm::Flag || (case.loaded().is_none() && case.proxied().is_none())
+}
+
+/// A pause puts off a start, and the stop that makes room for it; what stands in the way of both is said at once.
+fn attempt(case: &Case<'_>, release: &Release) -> Ruling {
+    let (pause, place) = (attempts(case, release), place(case, release));
+    if pause.step.is_none() && place.step.is_none() && !place.holds.is_empty() { place } else { pause.then(|| place) }
 }
 
 /// Too many failed starts: quarantine if something serves, a growing pause otherwise.

@@ -12,7 +12,7 @@ use slotd::plan::person::Decision;
 use slotd::reconcile::look;
 
 use super::{Stage, port, slot};
-use crate::world::drive::block_on;
+use crate::world::drive::{block_on, reasons};
 use crate::world::fault::Fault;
 use crate::world::manifest;
 use crate::world::ports::Foreigner;
@@ -189,11 +189,11 @@ fn a_dry_run_says_what_its_way_comes_to_when_that_is_not_converged() {
     stage.wants("2", Behaviour::good());
     let plan = block_on(look(&stage.world, &stage.goal(), &mut Watch::default())).unwrap().services.remove(0);
     let steps: Vec<_> = plan.steps.iter().map(|step| step.act.kind()).collect();
-    let reasons = |holds: &[Hold]| holds.iter().map(|hold| hold.reason).collect::<Vec<_>>();
-    assert_eq!((steps, reasons(&plan.holds), reasons(&plan.ahead)), (vec!["install", "unpack"], vec![], vec![Reason::PortTaken]));
+    let words = |holds: &[Hold]| holds.iter().map(|hold| hold.reason).collect::<Vec<_>>();
+    assert_eq!((steps, words(&plan.holds), words(&plan.ahead)), (vec!["install", "unpack"], vec![], vec![Reason::PortTaken]));
     stage.befall(Fault::Foreign(port(8082), None));
     let plan = block_on(look(&stage.world, &stage.goal(), &mut Watch::default())).unwrap().services.remove(0);
-    assert_eq!(reasons(&plan.ahead), vec![]);
+    assert_eq!(words(&plan.ahead), vec![]);
 }
 
 #[test]
@@ -221,6 +221,21 @@ fn a_port_that_is_stolen_during_the_start_spends_no_attempt() {
     stage.world.converges(&stage.goal());
     stage.is("real2 webservice-2");
     assert!(stage.world.ledger("webservice").quarantine.is_empty(), "{}", stage.world.story());
+}
+
+#[test]
+fn a_port_that_was_stolen_is_named_at_once_and_not_only_after_the_pause() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.wants("2", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    stage.world.after(1_000, Fault::Foreign(port(8082), Some(Foreigner::Stranger)));
+    let plan = loop {
+        let plan = stage.world.keep(&stage.goal(), 50);
+        if !stage.world.ledger("webservice").failures.is_empty() {
+            break plan;
+        }
+    };
+    assert_eq!(reasons(&plan), vec![Reason::PortTaken], "{}", stage.world.story());
 }
 
 #[test]
