@@ -174,7 +174,7 @@ struct Again<'a, H> {
 async fn ask_again<H: Host>(host: &H, scene: &Scene<'_>, facts: &[Fact]) -> BTreeMap<SlotName, Answer> {
     let mut answers = BTreeMap::new();
     for fact in facts {
-        let Fact::Serves(slot, _) = fact else { continue };
+        let (Fact::Serves(slot, _) | Fact::Silent(slot)) = fact else { continue };
         let Some(seen) = scene.seen.slots.get(slot) else { continue };
         let version = scene.seen.ledger.slots.get(slot).map_or("", |r| r.version.as_str());
         answers.insert(slot.clone(), host.ask(&Question::of(scene.spec, slot, seen.port, version)).await);

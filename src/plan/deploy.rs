@@ -19,6 +19,7 @@ use crate::plan::pace;
 use crate::plan::ruling::{Ruling, hold};
 use crate::plan::safety;
 use crate::plan::step::{Act, Fate};
+use crate::plan::target;
 
 /// The kernel needs a moment to take a large process apart; only a process that is there for longer has outlived KILL.
 const KILL_TAKES: Duration = Duration::from_secs(5);
@@ -91,7 +92,9 @@ fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
     let ledger = case.ledger();
     let back = ledger.person.rollback.as_ref().is_some_and(|r| r.to == release.id);
     let promoted = ledger.person.promoted.as_ref() == Some(&release.id);
-    let served = case.live().is_some_and(|live| case.is_fit(live));
+    // Somebody else on the live slot's port serves only if the proxy says so.
+    let served =
+        case.live().is_some_and(|live| case.is_fit(live) && (case.process(live).is_some() || case.proxied() == Some(live)));
     if case.spec.slot_policy.promote == Promote::Auto || back || promoted || !served || case.was_last(release) {
         return Ruling::clear();
     }
@@ -174,9 +177,13 @@ fn route_first(case: &Case<'_>) -> Ruling {
     if ruling.step.is_some() || waits { ruling } else { Ruling::clear() }
 }
 
-/// Whether the route has to be ours before a slot is touched: for the flag form, or because no witness but the file speaks.
+/// Whether the route has to be put right before a slot is touched: for the flag form, because no witness but the file speaks, or
+/// because nginx does not run the file as it is, so that the next reload of anybody could move the traffic.
 fn must_see(case: &Case<'_>) -> bool {
-    case.form() == RouteForm::Flag || (case.loaded().is_none() && case.proxied().is_none())
+    let strays = case.on_disk().is_some() && case.on_disk() != case.live();
+    let loaded = case.seen.route.loaded.known().map(|l| l.generation);
+    let unloaded = case.text().zip(loaded).is_some_and(|(text, loaded)| text.generation != loaded);
+    strays || unloaded || case.form() == RouteForm::Flag || (case.loaded().is_none() && case.proxied().is_none())
 }
 
 /// A pause puts off a start, and the stop that makes room for it; what stands in the way of both is said at once.
@@ -185,12 +192,14 @@ fn attempt(case: &Case<'_>, release: &Release) -> Ruling {
     if pause.step.is_none() && place.step.is_none() && !place.holds.is_empty() { place } else { pause.then(|| place) }
 }
 
-/// Too many failed starts: quarantine if something serves, a growing pause otherwise.
+/// Too many failed starts: quarantine if something else serves or could be started instead, a growing pause otherwise.
 fn attempts(case: &Case<'_>, release: &Release) -> Ruling {
     let of = |kinds: &[FailureKind]| pace::failures(case.ledger(), &release.id, kinds, &case.now.boot, case.now.at);
     let starts = of(&[FailureKind::Start]);
     let serves = case.live().is_some_and(|live| case.is_fit(live));
-    if serves && starts.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX) {
+    let other = |known: &Release| known.id != release.id;
+    let spare = serves || target::staying(case).as_ref().is_some_and(other) || target::last_good(case).is_some_and(other);
+    if spare && starts.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX) {
         let cause = starts.last().map_or_else(String::new, |f| f.why.clone());
         return Ruling::act(
             Act::Quarantine { release: release.id.clone(), cause },

@@ -9,6 +9,8 @@ use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedServic
 use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm, RouteText, Target};
 
+use crate::plan::lead::RELOAD_AGAIN;
+
 /// Bad answers in a row before a live slot counts as not ready: one or two are a slow garbage collection, and a cutover for
 /// each of those would move traffic back and forth.
 pub(super) const BAD_ANSWERS: u32 = 3;
@@ -158,7 +160,8 @@ impl<'a> Case<'a> {
     fn leaving(&self) -> Option<&'a SlotName> {
         let written = self.text().or_else(|| self.lost());
         let unloaded = written.is_some_and(|text| text.generation > self.ledger().proven);
-        self.ledger().leaving.as_ref().filter(|_| unloaded)
+        // An nginx that is down goes where the file leads as soon as it starts.
+        self.ledger().leaving.as_ref().filter(|_| unloaded && !self.seen.route.nginx.is_absent())
     }
 
     pub(super) fn nginx(&self) -> Option<&'a Nginx> {
@@ -244,8 +247,9 @@ impl<'a> Case<'a> {
         let Some(nginx) = self.nginx() else { return 0 };
         let accepting = || nginx.workers.iter().filter(|w| w.accepting);
         let old = accepting().filter(|w| reload.workers.contains(&(w.pid, w.start))).count();
-        // Those of a reload that was not applied are the only ones there are.
-        if reload.failed && old == accepting().count() { 0 } else { old }
+        // Those of a reload that was not applied, or never sent because we died, are the only ones there are.
+        let never = reload.failed || self.now.at.since(reload.at) >= RELOAD_AGAIN;
+        if never && old == accepting().count() { 0 } else { old }
     }
 
     /// Whether workers of before the last reload accept beside newer ones: it has been applied, and they will stop by themselves.
@@ -263,11 +267,24 @@ impl<'a> Case<'a> {
         all
     }
 
-    /// Whether what runs in a slot has served or may serve: nothing condemned, nothing in quarantine.
+    /// The same, and where there is none, a slot that was given up and is ready all the same: users are to reach something.
+    pub(super) fn resorts(&self, not: &SlotName) -> Vec<&'a SlotName> {
+        let all = self.alternatives(not);
+        let quarantined = |slot: &SlotName| self.release(slot).is_some_and(|r| self.ledger().quarantine.contains_key(r));
+        let served = |slot: &SlotName| self.record(slot).is_some_and(|record| record.served);
+        let last = |slot: &&SlotName| *slot != not && self.is_ready(slot) && served(slot) && !quarantined(slot);
+        if all.is_empty() { self.places().into_iter().filter(last).collect() } else { all }
+    }
+
+    /// Whether what runs in a slot has served and may serve again.
     fn can_serve(&self, slot: &SlotName) -> bool {
-        let Some(record) = self.record(slot) else { return false };
-        let quarantined = record.release.as_ref().is_some_and(|r| self.ledger().quarantine.contains_key(r));
-        record.served && record.condemned.is_none() && !quarantined
+        self.record(slot).is_some_and(|record| record.served) && !self.has_failed(slot)
+    }
+
+    /// Whether what runs in a slot has failed: it is condemned, or its release is in quarantine.
+    pub(super) fn has_failed(&self, slot: &SlotName) -> bool {
+        let quarantined = self.release(slot).is_some_and(|r| self.ledger().quarantine.contains_key(r));
+        quarantined || self.record(slot).is_some_and(|record| record.condemned.is_some())
     }
 
     /// Whether a release is the one that was deployed last: bringing it back, after a failure or for a restart, is no new deployment.

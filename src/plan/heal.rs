@@ -42,7 +42,11 @@ fn needed(case: &Case<'_>) -> Ruling {
         (Observation::Unknown(why), _) | (Observation::Absent, Observation::Unknown(why)) => Ruling::block(unknown(live, why)),
         (Observation::Known(_), _) if case.is_stopping(live) => dead(case, live),
         (Observation::Known(_), _) => alive(case, live),
-        (Observation::Absent, Observation::Known(others)) if !others.is_empty() => Ruling::clear(),
+        // Somebody else is on its port, so nothing can be started there; another slot can take the traffic.
+        (Observation::Absent, Observation::Known(others)) if !others.is_empty() => match case.resorts(live).first() {
+            Some(to) => go_over(case, live, to, &format!("{live} is dead, and its port is taken")),
+            None => Ruling::clear(),
+        },
         (Observation::Absent, Observation::Known(_) | Observation::Absent) => dead(case, live),
     }
 }
@@ -69,7 +73,7 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     if case.bad(live) < BAD_ANSWERS {
         return Ruling::block(confirming(case, live));
     }
-    let Some(to) = case.alternatives(live).first().copied() else { return Ruling::clear() };
+    let Some(to) = case.resorts(live).first().copied() else { return Ruling::clear() };
     go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
 }
 
@@ -145,7 +149,7 @@ pub(super) fn confirming(case: &Case<'_>, live: &SlotName) -> Hold {
 /// The process is gone: traffic to a ready slot, or the release started again where the route leads.
 fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
     let release = restartable(case, live);
-    match case.alternatives(live).first() {
+    match case.resorts(live).first() {
         Some(to) if !release.is_some_and(|r| stays(case, live, r)) => go_over(case, live, to, &format!("{live} is dead")),
         Some(_) | None => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
     }

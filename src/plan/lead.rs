@@ -18,7 +18,7 @@ use crate::plan::step::{Act, Move};
 const RELOAD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// After a reload that was not applied the next one is tried this much later: the cause is in nginx's error log and needs a person.
-const RELOAD_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const RELOAD_AGAIN: Duration = Duration::from_secs(30);
 
 /// While old workers still accept, looking oftener than this would only cost.
 const RELOAD_LOOK: Duration = Duration::from_millis(20);
@@ -102,13 +102,26 @@ pub(super) fn reloading(case: &Case<'_>) -> Ruling {
     let Some(elapsed) = case.since(&reload.boot, reload.at) else { return Ruling::clear() };
     let current = case.text().is_some_and(|t| t.generation == reload.generation);
     let loaded = case.seen.route.loaded.known().is_some_and(|l| l.generation >= reload.generation);
-    if !current || reload.failed || case.nginx().is_none() || (loaded && case.old_workers() == 0) {
-        return Ruling::clear();
-    }
-    if loaded || elapsed < RELOAD_DEADLINE || case.hands_over() {
+    if case.hands_over() {
+        // Late or not, and whatever stands on disk by now: which slot users reach depends on the worker that they meet.
         return Ruling::block(under_way(case));
     }
-    put_back(case, elapsed)
+    if !current || case.nginx().is_none() || (loaded && case.old_workers() == 0) {
+        return Ruling::clear();
+    }
+    if reload.failed {
+        // slotd ended between noting that the include goes back and writing it.
+        return back(case).map_or_else(Ruling::clear, |from| put_back(case, from));
+    }
+    if loaded || elapsed < RELOAD_DEADLINE {
+        return Ruling::block(under_way(case));
+    }
+    let again = RELOAD_AGAIN.saturating_sub(elapsed);
+    match back(case) {
+        Some(from) => put_back(case, from),
+        None if again.is_zero() => Ruling::clear(),
+        None => Ruling::block(not_applied(case, again)),
+    }
 }
 
 fn under_way(case: &Case<'_>) -> Hold {
@@ -120,15 +133,15 @@ fn under_way(case: &Case<'_>) -> Hold {
     )
 }
 
+/// Where the include goes back to: only where nginx is known to go still, and only if that answers and may, and the include is known
+/// to lead elsewhere. A reload that moves nothing is sent again instead.
+fn back<'a>(case: &Case<'a>) -> Option<&'a SlotName> {
+    let moves = |from: &&SlotName| case.on_disk().is_some_and(|to| to != *from) && case.answers(from) && !case.has_failed(from);
+    case.loaded().or_else(|| case.proxied()).filter(moves)
+}
+
 /// The include must not go on saying what nginx does not do: the next `nginx -s reload` by anybody would make it true.
-fn put_back(case: &Case<'_>, elapsed: Duration) -> Ruling {
-    // Only where nginx is known to go still, and only if that answers and the include is known to lead elsewhere: a reload that moves
-    // nothing is sent again instead.
-    let moves = |from: &&SlotName| case.on_disk().is_some_and(|to| to != *from) && case.answers(from);
-    let Some(from) = case.loaded().or_else(|| case.proxied()).filter(moves) else {
-        let again = RELOAD_AGAIN.saturating_sub(elapsed);
-        return if again.is_zero() { Ruling::clear() } else { Ruling::block(not_applied(case, again)) };
-    };
+fn put_back(case: &Case<'_>, from: &SlotName) -> Ruling {
     let form = if case.spec.port_of(from).is_some() { case.form() } else { RouteForm::Static };
     Ruling::act(
         Act::WriteInclude { form, targets: case.targets(form, from), live: from.clone(), put_back: true },
@@ -167,7 +180,8 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     if case.nginx().is_none() && case.on_disk().is_some_and(|slot| slot != leads_to && case.answers(slot)) {
         return Ruling::block(proxy_down(case));
     }
-    if let Some(hold) = failed_lately(case) {
+    // An include that says again where the traffic goes tries nothing that failed.
+    if let Some(hold) = failed_lately(case).filter(|_| case.live() != Some(leads_to)) {
         return Ruling::block(hold);
     }
     Ruling::act(
@@ -237,7 +251,8 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
 /// Flags beside that of the live slot change nothing now, but would at the next cutover.
 fn tidy(case: &Case<'_>) -> Ruling {
     let flags = case.seen.route.flags.known().map_or(&[][..], Vec::as_slice);
-    let slots: Vec<_> = flags.iter().filter(|flag| case.live() != Some(flag)).cloned().collect();
+    let leads = |flag: &&SlotName| case.live() == Some(*flag) || case.on_disk() == Some(*flag);
+    let slots: Vec<_> = flags.iter().filter(|flag| !leads(flag)).cloned().collect();
     if slots.is_empty() {
         return Ruling::clear();
     }

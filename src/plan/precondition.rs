@@ -48,6 +48,8 @@ pub enum Fact {
     Serves(SlotName, Identity),
     /// No archive is being trained, for no service.
     Untrained,
+    /// The slot does not answer as it should.
+    Silent(SlotName),
 }
 
 /// The facts that a step rests on, as they were seen; `live` is the slot that served then.
@@ -59,11 +61,11 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         }
         Act::Reload { generation, moves } => {
             let to = moves.as_ref().map(|m| &m.to);
-            [Fact::Generation(*generation)].into_iter().chain(serves(seen, to)).collect()
+            let text = [Fact::Generation(*generation), Fact::Flags(route.flags.clone())];
+            text.into_iter().chain(serves(seen, to)).collect()
         }
         Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, Some(to))).collect(),
-        // Whoever serves must still do so when another slot is stopped: it may be the only other one that answers.
-        Act::Stop { slot, .. } => unmoved(route).into_iter().chain(serves(seen, live.filter(|live| *live != slot))).collect(),
+        Act::Stop { slot, .. } => unmoved(route).into_iter().chain(spared(seen, slot, live)).collect(),
         Act::TidyFlags { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
         Act::Train { slot, .. } => [Fact::Untrained].into_iter().chain(serves(seen, Some(slot))).collect(),
@@ -87,6 +89,13 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
 /// Include and flags together say where the traffic goes.
 fn unmoved(route: &ObservedRoute) -> Vec<Fact> {
     vec![Fact::Include(route.include.clone()), Fact::Flags(route.flags.clone())]
+}
+
+/// Whoever serves must still do so when another slot is stopped: it may be the only other one that answers. Where nobody does, the
+/// one that is stopped must not have begun to.
+fn spared(seen: &ObservedService, slot: &SlotName, live: Option<&SlotName>) -> Option<Fact> {
+    let other = serves(seen, live.filter(|live| *live != slot));
+    other.or_else(|| serves(seen, Some(slot)).is_none().then(|| Fact::Silent(slot.clone())))
 }
 
 /// A slot that was seen to answer must still do so; one that did not is led to only because nothing does.
@@ -130,6 +139,10 @@ fn holds(fact: &Fact, reader: &impl Reader) -> Result<(), Moved> {
             same("a process that takes over", found.known() == Some(identity), || format!("{found:?}"))?;
             let answer = reader.answer(slot);
             same("a slot that answers", answer == Answer::Good, || format!("{answer:?}"))
+        }
+        Fact::Silent(slot) => {
+            let answer = reader.answer(slot);
+            same("a slot that does not answer", answer != Answer::Good, || format!("{answer:?}"))
         }
     }
 }

@@ -281,7 +281,7 @@ fn proved(ledger: &mut Ledger, generation: u64, with: &Prepared) {
 }
 
 fn served(ledger: &mut Ledger, to: &SlotName) {
-    ledger.slots.get_mut(to).into_iter().for_each(|r| r.served = true);
+    ledger.slots.get_mut(to).into_iter().for_each(|r| (r.served, r.condemned) = (true, None));
     ledger.person.promoted = None;
 }
 

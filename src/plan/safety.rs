@@ -52,6 +52,9 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if case.old_workers() > 0 {
         return Some(hold(Reason::Reloading, "workers of before the reload still accept", "they stop within a second", SAMPLE));
     }
+    if let Some(hold) = just_found(case, slot) {
+        return Some(hold);
+    }
     if case.record(slot).is_some_and(|r| !r.served && r.cookie.is_some()) {
         return None;
     }
@@ -73,13 +76,29 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     }
 }
 
+/// A process that was found, while a reload that this ledger does not know may be under way: workers of before it may still send
+/// requests there, and nothing tells them from the others. They are given as long as an old slot after a cutover.
+fn just_found(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
+    let loaded = case.seen.route.loaded.known().map_or(0, |l| l.generation);
+    let known = case.ledger().reload.as_ref().is_some_and(|r| r.boot == case.now.boot && r.generation >= loaded);
+    let record = case.record(slot).filter(|r| r.evidence.is_some() && !known)?;
+    let rest = case.spec.slot_policy.drain.checked_sub(case.since(&record.boot, record.since)?).filter(|rest| !rest.is_zero())?;
+    Some(hold(
+        Reason::Draining,
+        format!("{slot} was just found, and who routes to it is not known yet"),
+        format!("{} s after it was found", case.spec.slot_policy.drain.as_secs()),
+        rest,
+    ))
+}
+
 /// The last slot that answers is never stopped, but for a candidate that has failed: it has served nobody and is not going to, and
 /// its place is needed for one that does.
 fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if case.record(slot).is_some_and(|r| !r.served && r.condemned.is_some()) {
         return None;
     }
-    let other = case.live().is_some_and(|live| live != slot && case.is_fit(live));
+    // Somebody else on the live slot's port may keep it from being used, but is no other slot that answers.
+    let other = case.live().is_some_and(|live| live != slot && case.answers(live));
     (case.answers(slot) && !other).then(|| {
         hold(Reason::LastSlot, format!("{slot} is the only one that answers"), "another slot must serve first", pace::WORLD)
     })

@@ -1,5 +1,6 @@
 //! One service: the rules in their order. The first that has something to do decides the step of this pass.
 
+use crate::model::id::SlotName;
 use crate::model::status::Reason;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::ruling::Ruling;
@@ -27,7 +28,7 @@ pub(super) fn decide(case: &Case<'_>) -> Decision {
         .then(|| under_way(case))
         .then(|| heal::heal(case, release.as_ref()))
         .then(|| Ruling { holds, ..Ruling::clear() })
-        .then(|| deployment.map_or_else(|| nothing_to_run(case), soft))
+        .then(|| deployment.map_or_else(|| soft(nothing_to_run(case)), soft))
         .then(|| after::settle(case, served))
         .then(|| after::idle(case, release.as_ref()));
     let leisure = || served.map_or_else(Ruling::clear, |release| boot::train(case, release));
@@ -50,9 +51,13 @@ fn soft(mut ruling: Ruling) -> Ruling {
     ruling
 }
 
-/// The manifest's jar cannot be read, and nothing is known that could serve instead.
+/// Nothing is known that should serve; what does goes on, and the route is kept true to it.
 fn nothing_to_run(case: &Case<'_>) -> Ruling {
-    lead::untouchable(case).map_or_else(Ruling::clear, Ruling::block)
+    let ours = |live: &&SlotName| case.text().is_some() || case.on_disk().is_some_and(|to| to != *live);
+    match case.live().filter(|live| case.answers(live)).filter(ours) {
+        Some(live) => lead::lead(case, live),
+        None => lead::untouchable(case).map_or_else(Ruling::clear, Ruling::block),
+    }
 }
 
 /// The same reason twice says nothing more.

@@ -117,11 +117,6 @@ impl<'a> Mind<'a> {
         }
     }
 
-    /// How many different things were seen.
-    pub(crate) fn plans(&self) -> usize {
-        self.decided.len()
-    }
-
     /// What a look at this world decides.
     pub(crate) fn decide(&mut self, world: &World, variant: Variant) -> u32 {
         let (at, new) = self.keys.put(Key { world: visible(world), variant });
@@ -219,7 +214,7 @@ impl<'a> Mind<'a> {
 
 /// The part of a world that a look can tell apart.
 fn visible(world: &World) -> World {
-    let mut seen = World { look: 0, who: 0, tries: 0, budget: 0, ..*world };
+    let mut seen = World { look: 0, tries: 0, budget: 0, ..*world };
     seen.request = crate::model::Request::default();
     (seen.nginx.pending, seen.nginx.broken) = (false, false);
     (seen.nginx.cur_looked, seen.nginx.old_looked) = (false, false);

@@ -123,7 +123,10 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
     match () {
         () if slot.there() => Some(format!("S6: `{}` beside a process that is there", look.act)),
         () if slot.stranger => Some(format!("S5: `{}` on a port that is taken", look.act)),
-        () if others && (old || before.reaches(at)) => Some(format!("S5: `{}` where requests are still routed", look.act)),
+        // A restart where the route leads is for requests that find nobody there; it is no worse for them when the route moves meanwhile.
+        () if others && (old || before.reaches(at)) && !serves => {
+            Some(format!("S5: `{}` where requests are still routed", look.act))
+        }
         () if others && coming && !serves => Some(format!("S5: `{}` where a reload is about to lead", look.act)),
         () if after.tries > ATTEMPTS && others && !serves => Some(format!("S12: `{}` for the time after max_attempts", look.act)),
         () => None,

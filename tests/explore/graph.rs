@@ -10,7 +10,7 @@ use crate::config::{Begin, Given};
 use crate::intern::Interner;
 use crate::label::{Edge, Label};
 use crate::model::{FIRST, Life, Slot, Text, World};
-use crate::moves::{Out, Successor, environment};
+use crate::moves::{Meets, Out, Successor, environment};
 use crate::mutants::Mutant;
 use crate::pass::{Seen, slotd};
 use crate::see::Gap;
@@ -70,7 +70,8 @@ pub(crate) struct Met {
 pub(crate) fn successors(mind: &mut Mind<'_>, world: &World, seen: &mut Vec<Seen>) -> Vec<Successor> {
     let mut out = Out { from: world, to: Vec::new() };
     slotd(mind, &mut out, seen);
-    environment(mind.given, &mut out);
+    let meets = world.look.checked_sub(1).map_or(Meets::All, |at| Meets::of(&mind.looks[at as usize].act));
+    environment(mind.given, &mut out, meets);
     out.to
 }
 

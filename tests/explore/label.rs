@@ -58,8 +58,6 @@ pub(crate) enum Label {
     KilledBehind {
         look: u32,
     },
-    /// slotd is killed between passes or before a precondition is read.
-    Killed,
     /// Somebody binds the port between the precondition and the JVM's own bind.
     Stolen {
         look: u32,
@@ -161,7 +159,6 @@ impl fmt::Display for Label {
             Self::Step { .. } => write!(f, "slotd carries the step out"),
             Self::KilledBefore { .. } => write!(f, "slotd writes down that the step begins, and is killed before the act"),
             Self::KilledBehind { .. } => write!(f, "slotd does the act, and is killed before it writes that down"),
-            Self::Killed => write!(f, "slotd is killed, and started again"),
             Self::Stolen { .. } => write!(f, "slotd starts the process, and a stranger binds the port first"),
             Self::Ready(slot) => write!(f, "the process on {} comes up", real(*slot)),
             Self::Ends(slot) => write!(f, "the process on {} ends by itself", real(*slot)),

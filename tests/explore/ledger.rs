@@ -42,7 +42,9 @@ pub(crate) fn cookie(slot: u8) -> Cookie {
 
 /// What runs in a slot.
 pub(crate) fn identity(at: u8, slot: Slot) -> Identity {
-    Identity { boot: boot(true), pid: 100 + u32::from(at), start: 1, cookie: slot.ours.then(|| cookie(at)) }
+    // What others start is another process each time: the one that is known is not the next one.
+    let start = if slot.ours || slot.link == Link::Recorded { 1 } else { 2 };
+    Identity { boot: boot(true), pid: 100 + u32::from(at), start, cookie: slot.ours.then(|| cookie(at)) }
 }
 
 /// What ran in a slot and is gone.
@@ -298,9 +300,10 @@ fn absorb_slots(given: &Given, ledger: &Ledger, world: &mut World) {
     for at in given.all() {
         let i = usize::from(at);
         let slot = &mut world.slots[i];
+        let before = *slot;
         slot.link = Link::Stray;
         let Some(record) = ledger.slots.get(&given.names[i]) else { continue };
-        let mine = slot.there() && record.process.as_ref() == Some(&identity(at, *slot));
+        let mine = slot.there() && record.process.as_ref() == Some(&identity(at, before));
         let carries = slot.there() && slot.ours && record.process.is_none() && record.cookie == Some(cookie(at));
         slot.link = if mine {
             Link::Recorded

@@ -173,6 +173,16 @@ pub(crate) struct Rec {
     pub(crate) condemned: bool,
 }
 
+impl Rec {
+    /// Ages count for a process that is there, in the boot that they are of.
+    fn rest(&mut self, there: bool) {
+        self.past &= there && self.this_boot;
+        self.pre &= there && self.this_boot;
+        let told = if there && self.this_boot { 2 } else { 1 };
+        self.stopping = self.stopping.min(told);
+    }
+}
+
 /// What the ledger remembers of the last cutover.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Cut {
@@ -206,6 +216,15 @@ pub(crate) struct Fails {
     pub(crate) world: u8,
     /// The last one is so young that the next start waits.
     pub(crate) hot: bool,
+}
+
+impl Fails {
+    /// A failure that the world is to blame for does nothing but lengthen the pause before the next start: it counts while that
+    /// lasts, and only where no other failure makes a pause of its own.
+    fn rest(&mut self) {
+        self.world = u8::from(self.hot && self.world > 0 && self.start == 0 && self.crash == 0);
+        self.hot &= self.start > 0 || self.crash > 0 || self.world > 0;
+    }
 }
 
 /// The ledger in its essentials; `ledger.rs` turns it into the shipped one and back.
@@ -273,8 +292,6 @@ pub(crate) struct World {
     pub(crate) archived: u8,
     /// 0: no pass under way, else one more than the number of a [`crate::act::Look`].
     pub(crate) look: u32,
-    /// Which slotd has that pass.
-    pub(crate) who: u8,
     /// Starts of the wished release since it was last asked for: a ghost that no planner sees.
     pub(crate) tries: u8,
     /// A request under way: 0 none, else a stage of nginx's checks, see `request.rs`.
@@ -315,8 +332,28 @@ impl World {
         cur.is_some_and(ready) && old.is_none_or(ready)
     }
 
+    /// The same world in its one form: what nobody looks at any more, neither the planner nor a property, has its first value.
+    /// Two worlds that differ in nothing else have the same future, so exploring one of them is exploring both.
+    pub(crate) fn canonical(self) -> Self {
+        let mut world = self.renumbered().rested();
+        let (leaving, moves) = (world.mem.leaving, world.nginx.pending || world.nginx.old != Text::Absent);
+        let cut = &mut world.mem.cut;
+        if !cut.this_boot {
+            // A cutover of before a reboot says only who served before: the planner's `cutover()` wants this boot.
+            (cut.age, cut.settled) = (0, false);
+        }
+        let cut = *cut;
+        for (at, (slot, rec)) in (0_u8..).zip(world.slots.iter_mut().zip(&mut world.mem.recs)) {
+            rec.rest(slot.there());
+            // Open connections are counted on the slot that the last cutover left, or a reload on its way is about to leave.
+            slot.open &= (cut.on && cut.from == at) || leaving == at || moves;
+        }
+        world.mem.fails.iter_mut().for_each(Fails::rest);
+        world
+    }
+
     /// A reload that has come to its end is old, whenever that was.
-    pub(crate) fn rested(mut self) -> Self {
+    fn rested(mut self) -> Self {
         let loaded = self.nginx.up && self.nginx.cur.generation().is_some_and(|gen_| gen_ >= self.mem.hup.gen_);
         let done = loaded && !self.nginx.pending && self.nginx.old == Text::Absent;
         if self.mem.hup.on && done && !self.mem.hup.failed {
@@ -327,7 +364,7 @@ impl World {
     }
 
     /// Gives generations the smallest numbers that keep their order, so that a long history is no other state.
-    pub(crate) fn renumbered(mut self) -> Self {
+    fn renumbered(mut self) -> Self {
         let mut known = [0_u8; 7];
         let texts = [self.disk, self.nginx.cur, self.nginx.old, self.mem.route];
         for (at, text) in texts.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! What happens around slotd: progress that can be counted on, what may happen at any time, and budgeted faults.
 
+use slotd::plan::step::Act;
+
 use crate::act::forgotten;
 use crate::config::{Given, Kind};
 use crate::label::{Edge, Label};
@@ -22,7 +24,7 @@ impl Out<'_> {
             world.budget = budget;
         }
         if world.look == 0 {
-            world = world.renumbered().rested();
+            world = world.canonical();
         }
         if world != *self.from {
             self.to.push((edge, label, world));
@@ -50,10 +52,18 @@ fn becomes(slot: &mut Slot, life: Life) {
     slot.life = life;
 }
 
-/// Everything around slotd.
-pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
-    // Within a pass only what its step can run into matters; time goes on before the look or behind the step.
+/// Everything around slotd. Between a look and its step time stands still, and of what others do only that happens which the step,
+/// its precondition or a property of it can run into (`meets`): anything else commutes with the step, so it leads to no other world
+/// when it happens before the look or behind the step, where it happens too.
+pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets) {
     let idle = out.from.look == 0;
+    if meets == Meets::Store {
+        if out.from.budget > 0 {
+            bytes(out);
+        }
+        out.change(Edge::Free, Label::JarBack, |w| w.jar = crate::model::Jar::Good);
+        return;
+    }
     for at in given.all() {
         processes(out, at);
         if idle {
@@ -71,7 +81,34 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
             slot_faults(given, out, at);
         }
         proxy_faults(given, out);
-        store_faults(given, out);
+        if meets == Meets::All {
+            bytes(out);
+        }
+        if idle {
+            ledger_faults(given, out);
+        }
+    }
+}
+
+/// What a step that is about to be done can run into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Meets {
+    /// Jars alone: it takes one into the store.
+    Store,
+    /// Processes, ports, nginx and its files.
+    Host,
+    /// Everything.
+    All,
+}
+
+impl Meets {
+    /// By the kind of the step.
+    pub(crate) fn of(act: &Act) -> Self {
+        match act {
+            Act::Install { .. } => Self::Store,
+            Act::Start { .. } => Self::All,
+            _other => Self::Host,
+        }
     }
 }
 
@@ -79,9 +116,11 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>) {
 fn processes(out: &mut Out<'_>, at: u8) {
     let slot = out.from.slots[usize::from(at)];
     match (slot.life, slot.rel) {
-        (Life::Boot, _) if slot.stranger => out.slot(Edge::Fair, Label::InUse(at), at, |s| {
-            gone(s);
-            s.in_use = true;
+        (Life::Boot, _) if slot.stranger => out.change(Edge::Fair, Label::InUse(at), |w| {
+            gone(&mut w.slots[usize::from(at)]);
+            w.slots[usize::from(at)].in_use = true;
+            // What the world is to blame for spends no attempt.
+            w.tries = w.tries.saturating_sub(1);
         }),
         (Life::Boot, BAD) => out.slot(Edge::Fair, Label::Ends(at), at, gone),
         (Life::Boot, HANGS) => {}
@@ -102,7 +141,7 @@ fn processes(out: &mut Out<'_>, at: u8) {
 fn ready(out: &mut Out<'_>, edge: Edge, label: Label, at: u8) {
     out.change(edge, label, |w| {
         becomes(&mut w.slots[usize::from(at)], Life::Ready);
-        w.mem.recs[usize::from(at)].past = false;
+        w.mem.recs[usize::from(at)].past &= w.mem.recs[usize::from(at)].evidence;
     });
 }
 
@@ -110,6 +149,11 @@ fn ready(out: &mut Out<'_>, edge: Edge, label: Label, at: u8) {
 fn timers(out: &mut Out<'_>, at: u8) {
     let (slot, rec) = (out.from.slots[usize::from(at)], out.from.mem.recs[usize::from(at)]);
     let waits = matches!(slot.life, Life::Boot | Life::Sick | Life::Wrong);
+    // A process that was found is old when workers of before a reload, which nobody may know of, have had time to stop.
+    let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
+    if slot.there() && rec.evidence && !rec.past && !waits && acted {
+        out.change(Edge::Fair, Label::Deadline(at), |w| w.mem.recs[usize::from(at)].past = true);
+    }
     // What is on its way up may be too slow, but need not be; what hangs or answers badly will be.
     let early = slot.life == Life::Boot && slot.rel != HANGS;
     if waits && rec.on && !rec.past {
@@ -127,13 +171,16 @@ fn timers(out: &mut Out<'_>, at: u8) {
 /// How time goes on for the rest of the ledger, and what slotd believes.
 fn memory(given: &Given, out: &mut Out<'_>) {
     let mem = out.from.mem;
-    if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 {
+    // nginx acts on a signal within seconds: half a minute later it has, or never will, and workers of before have stopped.
+    let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
+    if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 && out.from.nginx.old == Text::Absent {
         out.change(Edge::Fair, Label::CutAges, |w| w.mem.cut.age += 1);
     }
-    // nginx acts on a signal within seconds: half a minute later it has, or never will.
-    let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
     if mem.hup.on && mem.hup.this_boot && (mem.hup.age < 1 || mem.hup.age < 2 && acted) {
-        out.change(Edge::Fair, Label::HupAges, |w| w.mem.hup.age += 1);
+        // nginx may take longer than slotd waits, any number of times, but liveness does not count on it: on a host where every
+        // single reload takes more than five seconds, going back is right each time.
+        let edge = if acted { Edge::Fair } else { Edge::Free };
+        out.change(edge, Label::HupAges, |w| w.mem.hup.age += 1);
     }
     for (fails, rel) in mem.fails.iter().zip(0_u8..) {
         let place = usize::from(rel);
@@ -188,7 +235,9 @@ fn free(given: &Given, out: &mut Out<'_>) {
         out.slot(Edge::Free, Label::Leaves(at), at, |s| s.stranger = false);
     }
     out.change(Edge::Free, Label::Mended, |w| w.nginx.broken = false);
-    out.change(Edge::Free, Label::JarBack, |w| w.jar = crate::model::Jar::Good);
+    if out.from.look == 0 {
+        out.change(Edge::Free, Label::JarBack, |w| w.jar = crate::model::Jar::Good);
+    }
 }
 
 /// Faults of one slot.
@@ -241,8 +290,8 @@ fn proxy_faults(given: &Given, out: &mut Out<'_>) {
     }
 }
 
-/// Faults of the store, the ledger, the manifest and the machine.
-fn store_faults(given: &Given, out: &mut Out<'_>) {
+/// Faults of the jars, at their path and in the store.
+fn bytes(out: &mut Out<'_>) {
     let world = *out.from;
     out.change(Edge::Fault, Label::JarTorn, |w| w.jar = crate::model::Jar::Torn);
     out.change(Edge::Fault, Label::JarGone, |w| w.jar = crate::model::Jar::Gone);
@@ -253,19 +302,22 @@ fn store_faults(given: &Given, out: &mut Out<'_>) {
             w.archived &= !(1 << rel);
         });
     }
-    if world.look == 0 {
-        out.change(Edge::Fault, Label::LedgerLost, |w| remember(w, forgotten()));
-        out.change(Edge::Fault, Label::LedgerOlder, |w| {
-            let older = Mem { recs: given.older.recs.map(|r| Rec { process: false, ..r }), ..given.older };
-            remember(w, older);
-        });
-        for (wish, at) in given.config.wishes.iter().zip(0_u8..) {
-            if at != world.wish && world.mem.accepted {
-                out.change(Edge::Fault, Label::Manifest(at), |w| accept(w, at, wish.kind));
-            }
+}
+
+/// Faults of the ledger, the manifest and the machine.
+fn ledger_faults(given: &Given, out: &mut Out<'_>) {
+    let world = *out.from;
+    out.change(Edge::Fault, Label::LedgerLost, |w| remember(w, forgotten()));
+    out.change(Edge::Fault, Label::LedgerOlder, |w| {
+        let older = Mem { recs: given.older.recs.map(|r| Rec { process: false, ..r }), ..given.older };
+        remember(w, older);
+    });
+    for (wish, at) in given.config.wishes.iter().zip(0_u8..) {
+        if at != world.wish && world.mem.accepted {
+            out.change(Edge::Fault, Label::Manifest(at), |w| accept(w, at, wish.kind));
         }
-        out.change(Edge::Fault, Label::Reboot, reboot);
     }
+    out.change(Edge::Fault, Label::Reboot, reboot);
 }
 
 /// A new manifest: what it asks for may be tried as often as any other.

@@ -21,36 +21,33 @@ const NOBODY: u8 = u8::MAX;
 /// What a look decided, for whoever keeps the books.
 pub(crate) struct Seen {
     pub(crate) decided: u32,
-    pub(crate) variant: Variant,
 }
 
 /// Every move of slotd.
 pub(crate) fn slotd(mind: &mut Mind<'_>, out: &mut Out<'_>, seen: &mut Vec<Seen>) {
-    if out.from.look == 0 {
+    // nginx's checks for one request are three looks at a folder; between two of them there is no time for a whole look at the host,
+    // so that one step at the most falls into a request.
+    if out.from.look == 0 && out.from.request.stage == 0 {
         for who in 0..mind.given.config.slotds {
             looks(mind, out, who, seen);
         }
         verbs(mind, out);
-    } else {
+    } else if out.from.look > 0 {
         let look = mind.looks[out.from.look as usize - 1].clone();
         step(mind, out, &look);
     }
-    killed(out);
 }
 
 /// A slotd that is started again has asked nobody yet.
 fn restarted(mut world: World) -> World {
-    (world.look, world.who) = (0, 0);
+    world.look = 0;
     (world.nginx.cur_looked, world.nginx.old_looked) = (false, false);
     world
 }
 
-fn killed(out: &mut Out<'_>) {
-    let world = restarted(*out.from);
-    out.add(Edge::Free, Label::Killed, world);
-}
-
-/// The first slotd looks again and again; the second one may.
+/// The first slotd looks again and again; the second one may. Who it is that looks is not part of the state: the lock of a pass lets
+/// one at a time, and neither has a memory of its own beyond it but the answers that it has counted, which `fresh` takes away. One
+/// that is killed between its look and its precondition leaves the world as it is without that look.
 fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) {
     let edge = if who == 0 { Edge::Fair } else { Edge::Free };
     for asked in variants(out.from) {
@@ -69,13 +66,13 @@ fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) 
 /// One look: its silent steps, each of which slotd may be killed behind, and the visible one that it goes on to.
 fn one(mind: &mut Mind<'_>, out: &mut Out<'_>, (who, edge): (u8, Edge), variant: Variant, seen: &mut Vec<Seen>) {
     let at = mind.decide(out.from, variant);
-    seen.push(Seen { decided: at, variant });
+    seen.push(Seen { decided: at });
     let decided = mind.decided(at);
     let (look, silent) = (decided.look.unwrap_or(0), u8::try_from(decided.silent.len()).unwrap_or(u8::MAX));
     let traces: Vec<_> = decided.silent.iter().map(|(_, trace)| *trace).collect();
     let mut world = traces.last().map_or(*out.from, |trace| trace.on(*out.from));
     if look > 0 {
-        (world.look, world.who) = (look, who);
+        world.look = look;
         let reloads = matches!(mind.looks[look as usize - 1].act, Act::Reload { .. });
         world.nginx.cur_looked = reloads;
         world.nginx.old_looked = reloads && world.nginx.old != crate::model::Text::Absent;
@@ -109,19 +106,30 @@ fn step(mind: &mut Mind<'_>, out: &mut Out<'_>, look: &Look) {
     let given = mind.given;
     let number = out.from.look;
     let mut idle = *out.from;
-    (idle.look, idle.who) = (0, 0);
+    idle.look = 0;
     (idle.nginx.cur_looked, idle.nginx.old_looked) = (false, false);
     if still_so(&look.facts, &Fresh { given, world: out.from }).is_err() {
         out.add(Edge::Fair, Label::Refused { look: number }, idle);
         return;
     }
     let mut begun = mind.note(out.from, look, None, Half::Before);
-    (begun.look, begun.who) = (0, 0);
+    begun.look = 0;
     (begun.nginx.cur_looked, begun.nginx.old_looked) = (false, false);
     out.add(Edge::Free, Label::KilledBefore { look: number }, restarted(begun));
     let mut done = begun;
     match effect(given, &mut done, look) {
-        Err(reason) => out.add(Edge::Fair, Label::Failed { look: number, reason }, done),
+        Err(reason) => {
+            // A step that the host keeps from being done, and that changed nothing, is a hold with that reason: trying again every
+            // second is how slotd waits for the host, so it is the host's move that ends it, not this one.
+            // When the last reload was sent is no change either: it is tried again half a minute later each time.
+            let still = |mut world: World| {
+                world.mem.hup.age = 2;
+                world.canonical()
+            };
+            let waits = reason != NOBODY && still(done) == still(idle);
+            let edge = if waits { Edge::Free } else { Edge::Fair };
+            out.add(edge, Label::Failed { look: number, reason }, done);
+        }
         Ok(started) => finish(mind, out, look, done, started),
     }
 }

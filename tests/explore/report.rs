@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{Config, Given};
-use crate::graph::{Bounds, Graph, Met, Violation, beginning};
+use crate::graph::{Bounds, Graph, Met, Violation, beginning, successors};
+use crate::label::Label;
 use crate::liveness::components;
+use crate::model::World;
 use crate::mutants::Mutant;
 use crate::{fair, story, terminal};
 
@@ -68,7 +70,7 @@ fn told(graph: &mut Graph<'_>, violation: &Violation, file: &str) -> String {
 fn live(graph: &mut Graph<'_>) -> u32 {
     let parts = components(graph);
     for members in &parts.cyclic {
-        if fair::goes_on(graph, &parts.of, members) {
+        if fair::goes_on(graph, &parts.of, members) && !nothing_else(graph, members) {
             let at = members.iter().copied().min().unwrap_or(0);
             if std::env::var_os("CYCLE").is_some() {
                 cycle(graph, members, at);
@@ -77,6 +79,16 @@ fn live(graph: &mut Graph<'_>) -> u32 {
         }
     }
     parts.longest
+}
+
+/// Whether nothing answers and nothing is known but one release that never comes up: it is started ever more slowly and never given
+/// up, because there is nothing to give it up for. That is the planner's promise for such a host, so it is no cycle without progress.
+fn nothing_else(graph: &Graph<'_>, members: &[u32]) -> bool {
+    let bad = (1 << crate::model::BAD) | (1 << crate::model::HANGS);
+    members.iter().map(|at| graph.states.items[*at as usize]).all(|world| {
+        let usable = world.mem.releases & !world.mem.quarantine;
+        world.slots.iter().all(|slot| slot.life != crate::model::Life::Ready) && usable & !bad == 0
+    })
 }
 
 /// Prints one way round, for whoever looks for the reason.
@@ -104,14 +116,33 @@ fn finish(given: &Given, graph: &mut Graph<'_>) -> BTreeMap<String, usize> {
             continue;
         }
         let world = graph.states.items[at as usize];
-        let decided = graph.mind.decide(&world, crate::see::Variant::default());
-        let holds = graph.mind.decided(decided).holds;
+        let holds = if world.look > 0 { kept_from(graph, &world) } else { held(graph, &world) };
         match terminal::classify(given, &world, holds) {
             Ok(class) => *ends.entry(class).or_default() += 1,
             Err(what) => graph.violate(what, at, None),
         }
     }
     ends
+}
+
+/// The reasons for which nothing is done.
+fn held(graph: &mut Graph<'_>, world: &World) -> u64 {
+    let decided = graph.mind.decide(world, crate::see::Variant::default());
+    graph.mind.decided(decided).holds
+}
+
+/// The reason for which the host keeps a step from being done.
+fn kept_from(graph: &mut Graph<'_>, world: &World) -> u64 {
+    let all = successors(&mut graph.mind, world, &mut Vec::new());
+    let reason = |label: Label| if let Label::Failed { reason, .. } = label { Some(reason) } else { None };
+    all.into_iter().filter_map(|(_, label, _)| reason(label)).fold(0, |all, reason| all | (1 << reason))
+}
+
+/// The most memory that this process has had (`VmHWM` of `/proc/self/status`, proc(5)).
+pub(crate) fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "unknown".to_owned(), |kib| kib.trim().to_owned())
 }
 
 /// The table.

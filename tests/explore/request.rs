@@ -28,7 +28,9 @@ pub(crate) fn request(given: &Given, out: &mut Out<'_>) {
         }
     };
     let label = if stage == 0 { Label::Request } else { Label::Check };
-    out.add(Edge::Free, label, World { request, ..world });
+    // One may begin at any time; one that has begun goes on.
+    let edge = if stage == 0 { Edge::Free } else { Edge::Fair };
+    out.add(edge, label, World { request, ..world });
 }
 
 /// The slots that are right now.

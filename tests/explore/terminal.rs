@@ -37,7 +37,7 @@ fn justified(given: &Given, world: &World, reason: Reason) -> bool {
         Reason::HandEdited => world.disk == Text::Garbage,
         Reason::AwaitingPromotion => slots().any(|(s, r)| s.life == Life::Ready && r.rel == wish.rel),
         Reason::PortTaken => slots().any(|(s, r)| s.stranger || (s.there() && (!s.ours || r.evidence))),
-        Reason::ProxyDown => !world.nginx.up,
+        Reason::ProxyDown | Reason::ProxyUnverified => !world.nginx.up,
         Reason::ConfigBroken => world.nginx.broken,
         Reason::ArtifactMissing | Reason::ArtifactUnfit => world.jar != Jar::Good || world.stored != mem.releases,
         Reason::ProbeSuspect => mem.health != wish.health + 1,
@@ -61,9 +61,10 @@ fn lost(given: &Given, world: &World, reasons: &[Reason]) -> Option<String> {
 /// Why a host without a hold is not where the manifest wants it.
 fn converged(given: &Given, world: &World) -> Option<String> {
     let wish = given.wish(world.wish);
-    if wish.kind == Kind::Pruned {
+    let retired = wish.kind == Kind::Orphan && !world.mem.accepted;
+    if wish.kind == Kind::Pruned || retired {
         let left = world.slots.iter().any(|s| s.there() && crate::see::is_known(*s));
-        return left.then(|| "L1: a pruned service still runs".to_owned());
+        return left.then(|| "L1: a retired service still runs".to_owned());
     }
     let live = world.reached()[0].unwrap_or(0);
     let slot = world.slots[usize::from(live)];

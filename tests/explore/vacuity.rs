@@ -7,7 +7,7 @@ use slotd::model::status::Reason;
 use crate::report::Row;
 
 /// Every kind of move.
-const MOVES: [&str; 64] = [
+const MOVES: [&str; 63] = [
     "Look",
     "KilledSilent",
     "Refused",
@@ -15,7 +15,6 @@ const MOVES: [&str; 64] = [
     "Step",
     "KilledBefore",
     "KilledBehind",
-    "Killed",
     "Stolen",
     "Ready",
     "Ends",

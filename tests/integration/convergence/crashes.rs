@@ -7,6 +7,7 @@ use slotd::plan::person::Decision;
 
 use super::Stage;
 use crate::world::When;
+use crate::world::fault::Fault;
 use crate::world::processes::Behaviour;
 
 /// Runs a scenario once to the end, then once for each boundary with a crash there; the end must be the same.
@@ -123,5 +124,19 @@ fn a_bad_release_survives_a_kill_at_every_boundary() {
             stage
         },
         "real1 webservice-1",
+    );
+}
+
+#[test]
+fn an_include_that_is_put_back_survives_a_kill_at_every_boundary() {
+    at_every_boundary(
+        || {
+            let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+            stage.befall(Fault::ReloadsLost(true));
+            stage.world.after(20_000, Fault::ReloadsLost(false));
+            stage.wants("2", Behaviour::good());
+            stage
+        },
+        "real2 webservice-2",
     );
 }

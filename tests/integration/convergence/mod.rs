@@ -3,6 +3,7 @@
 mod boot;
 mod crashes;
 mod deploy;
+mod explored;
 mod failures;
 mod person;
 mod policy;
