@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -37,17 +39,46 @@ fn exit_of(stub: &mut Child) -> ExitStatus {
     eventually("the stub ends", PATIENCE, || stub.try_wait().unwrap())
 }
 
+/// Wakes up again and again, as a client does between two requests, and notes how late it comes.
+struct Metronome {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Duration>,
+}
+
+impl Metronome {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let mut longest = Duration::ZERO;
+            while !stopped.load(Ordering::Relaxed) {
+                let asleep = Instant::now();
+                thread::sleep(Duration::from_millis(5));
+                longest = longest.max(asleep.elapsed());
+            }
+            longest
+        });
+        Self { stop, thread }
+    }
+
+    fn longest_stall(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
 #[test]
 fn a_load_on_a_site_that_is_left_alone_is_clean_and_of_every_kind() {
     let (site, mut stub) = site_with_stub("1", &[]);
     await_profile("real1", site.port("real1"));
-    let load = Load::on(site.address());
+    let (load, metronome) = (Load::on(site.address()), Metronome::start());
     load.go_on(2000);
-    let report = load.stop();
+    let (report, stalled) = (load.stop(), metronome.longest_stall());
     report.assert_clean();
     report.assert_each_kind_answered();
     assert_eq!(report.answered_by("1"), report.total());
-    assert!(report.longest_gap() < Duration::from_secs(1), "{report}");
+    // a machine with more to do than it can keeps the clients waiting too: that is no gap of the site's
+    assert!(report.longest_gap() < stalled * 4 + Duration::from_millis(500), "stalled for {stalled:?}; {report}");
     process::signal(i32::try_from(stub.id()).unwrap(), Signal::SIGKILL);
     exit_of(&mut stub);
 }
