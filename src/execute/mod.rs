@@ -1,6 +1,7 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
 mod history;
+mod vacancy;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -291,6 +292,7 @@ fn start<H: Host>(
     (slot, boot): (&SlotName, &BootForm),
     with: &Prepared,
 ) -> Result<Identity, ExecuteError> {
+    vacancy::vacant(host, scene, slot)?;
     let record = ledger.slots.get(slot);
     let release = record.and_then(|r| r.release.as_ref()).and_then(|id| ledger.releases.get(id));
     let (Some(record), Some(release)) = (record, release) else {

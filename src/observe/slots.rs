@@ -37,9 +37,11 @@ pub(super) async fn slots<H: Host>(
     watch: &mut ServiceWatch,
 ) -> BTreeMap<SlotName, ObservedSlot> {
     let mut table = Table { bearers: None };
-    if !watch.searched {
+    // Again when somebody has changed the ledger: a lost or older one does not know what runs.
+    let known = Some(ledger.slots.iter().map(|(name, record)| (name.clone(), record.cookie.clone())).collect());
+    if watch.searched != known {
         table.search(host);
-        watch.searched = true;
+        watch.searched = known;
     }
     let mut seen = BTreeMap::new();
     for (name, port) in places {

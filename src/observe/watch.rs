@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::id::{Digest, Identity, Moment, ServiceName, SlotName};
+use crate::model::id::{Cookie, Digest, Identity, Moment, ServiceName, SlotName};
 use crate::model::ledger::JarStamp;
 use crate::model::observed::{Answer, Probe, Traffic};
 
@@ -54,11 +54,11 @@ pub(super) struct ServiceWatch {
     answers: BTreeMap<SlotName, Streak>,
     quiet: BTreeMap<SlotName, Quiet>,
     digests: BTreeMap<PathBuf, (JarStamp, Digest)>,
-    /// Whether the process table was searched for our cookies since this slotd started.
-    pub(super) searched: bool,
     pub(super) patience: Option<Duration>,
     /// Whether an answer is still to come.
     awaits: bool,
+    /// What the ledger knew when the process table was last searched for our cookies; `None`: not since this slotd started.
+    pub(super) searched: Option<Vec<(SlotName, Option<Cookie>)>>,
 }
 
 /// Answers of one process in a row.

@@ -133,7 +133,7 @@ fn prepare(case: &Case<'_>, release: &Release) -> Ruling {
         .then(|| attempt(case, release))
 }
 
-fn install(case: &Case<'_>, release: &Release) -> Ruling {
+pub(super) fn install(case: &Case<'_>, release: &Release) -> Ruling {
     let stored = |digest| case.seen.stored.contains(digest);
     let known = case.ledger().releases.contains_key(&release.id);
     if known && stored(&release.digest) && release.env_file.as_ref().is_none_or(stored) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::desired::OnCrash;
+use crate::model::desired::{HealthSpec, OnCrash};
 use crate::model::id::SlotName;
 use crate::model::ledger::{FailureKind, SlotRecord};
 use crate::model::observed::{Answer, Observation};
@@ -23,8 +23,17 @@ use crate::plan::target;
 pub(super) fn heal(case: &Case<'_>, target: Option<&Release>) -> Ruling {
     let ruling = needed(case);
     let waits = ruling.holds.iter().any(|h| matches!(h.reason, Reason::BackingOff | Reason::Starting));
-    let blocks = ruling.blocks && !(waits && is_given_up(case, target));
+    let blocks = ruling.blocks && !(waits && is_given_up(case, target)) && !(is_suspected(&ruling) && is_another(case, target));
     Ruling { blocks, ..ruling }
+}
+
+/// Whether the health settings are doubted: that keeps the live process from being judged, and no other release from being tried.
+fn is_suspected(ruling: &Ruling) -> bool {
+    ruling.holds.iter().any(|h| h.reason == Reason::ProbeSuspect)
+}
+
+fn is_another(case: &Case<'_>, target: Option<&Release>) -> bool {
+    target.is_some_and(|target| case.live().and_then(|live| case.release(live)) != Some(&target.id))
 }
 
 /// Whether the live slot's release fails again and again while another one is asked for.
@@ -58,6 +67,9 @@ fn unknown(slot: &SlotName, why: &str) -> Hold {
 /// The process is there; does it answer?
 fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     let waits = if is_being_deployed(case, live) { !case.is_ready(live) } else { !case.answers(live) };
+    if let Some(why) = case.slot(live).and_then(|slot| slot.probe.unknown()) {
+        return Ruling::block(unknown(live, why));
+    }
     if !waits || (case.good(live) == 0 && case.bad(live) == 0) {
         return Ruling::clear();
     }
@@ -123,9 +135,13 @@ pub(super) fn starting(case: &Case<'_>, slot: &SlotName, age: Duration) -> Hold 
     }
 }
 
-/// Whether the manifest has changed the health settings since the live slot last met them.
+/// Whether the manifest has changed what counts as healthy since the live slot last met it; how often it is asked, and by when and how
+/// often it has to answer at a start, makes no live slot fail.
 fn suspect(case: &Case<'_>) -> bool {
-    case.ledger().proven_health.as_ref().is_some_and(|proven| *proven != case.spec.health)
+    let now = &case.spec.health;
+    let (interval, successes, deadline) = (now.interval, now.successes, now.deadline);
+    let differs = |proven: &HealthSpec| HealthSpec { interval, successes, deadline, ..proven.clone() } != *now;
+    case.ledger().proven_health.as_ref().is_some_and(differs)
 }
 
 fn probe_suspect(case: &Case<'_>, live: &SlotName) -> Hold {
@@ -216,6 +232,11 @@ fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
     }
     if let Some(fault) = &case.seen.launch_fault {
         return Ruling::block(hold(Reason::LaunchUnfit, fault, "mend `launch` in the manifest", pace::WORLD));
+    }
+    let install = deploy::install(case, release);
+    if !install.is_clear() {
+        // A jar that is lost keeps its own release from being started, and no other one.
+        return Ruling { blocks: false, ..install };
     }
     let act = Act::Start {
         slot: live.clone(),

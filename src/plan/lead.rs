@@ -163,7 +163,8 @@ fn not_applied(case: &Case<'_>, again: Duration) -> Hold {
 /// The include, where it is not ours or says something else than it should.
 pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     let live = case.live().filter(|live| *live != goal && case.spec.port_of(live).is_some() && case.answers(live));
-    let form = case.form();
+    // A place that no manifest names has no flag: traffic goes back to it as it came, by a plain line.
+    let form = if case.spec.port_of(goal).is_some() { case.form() } else { RouteForm::Static };
     if form == RouteForm::Flag && !case.seen.route.faults.is_empty() && case.text().is_none_or(|t| t.form != form) {
         return Ruling::block(unfit(case));
     }
@@ -248,7 +249,8 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
     }
 }
 
-/// Flags beside that of the live slot change nothing now, but would at the next cutover.
+/// Flags beside that of the live slot change nothing now, but would at the next cutover. The flag of a text that nginx has yet to
+/// load is no such flag: without it that text would lead elsewhere.
 fn tidy(case: &Case<'_>) -> Ruling {
     let flags = case.seen.route.flags.known().map_or(&[][..], Vec::as_slice);
     let leads = |flag: &&SlotName| case.live() == Some(*flag) || case.on_disk() == Some(*flag);

@@ -41,7 +41,7 @@ pub struct Prepared {
 pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
     match act {
         Act::WriteInclude { form, targets, live, put_back } => {
-            ledger.route = Some(text(ledger.route.as_ref(), *form, targets, with));
+            ledger.route = Some(text(ledger, *form, targets, with));
             ledger.leaving = with.live.clone().filter(|from| from != live && !put_back);
             if *put_back {
                 ledger.reload.iter_mut().for_each(|reload| reload.failed = true);
@@ -78,12 +78,16 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
     }
 }
 
-/// The text to write: the very same bytes again where nginx still runs them, so that mending a lost file needs no reload.
-fn text(last: Option<&RouteText>, form: RouteForm, targets: &[Target], with: &Prepared) -> RouteText {
-    if let Some(same) = last.filter(|r| r.says_the_same(form, targets) && r.generation == with.generation) {
+/// The text to write: the very same bytes again where nginx still runs them, so that mending a lost file needs no reload, or where
+/// they never were, so that trying again what could not be written leaves no trace in the ledger.
+fn text(ledger: &Ledger, form: RouteForm, targets: &[Target], with: &Prepared) -> RouteText {
+    let last = ledger.route.as_ref();
+    let is_current = |r: &&RouteText| r.generation == with.generation || r.generation > ledger.proven.max(with.generation);
+    if let Some(same) = last.filter(|r| r.says_the_same(form, targets)).filter(is_current) {
         return same.clone();
     }
-    let generation = last.map_or(0, |r| r.generation).max(with.generation) + 1;
+    // Above what nginx was ever seen to have loaded: a ledger that was lost meanwhile has no route, but may know that.
+    let generation = last.map_or(0, |r| r.generation).max(with.generation).max(ledger.proven) + 1;
     // One nonce for the life of the service: an older text that nginx has loaded still answers, and says its generation.
     let nonce = last.map_or_else(|| with.random.as_str().to_owned(), |r| r.nonce.clone());
     RouteText { generation, nonce, form, targets: targets.to_vec() }

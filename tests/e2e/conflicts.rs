@@ -101,6 +101,20 @@ fn a_child_of_our_own_that_holds_the_port_is_stopped_with_it() {
 }
 
 #[test]
+fn a_candidate_that_a_killed_apply_has_left_is_stopped_for_another_release() {
+    let site = site_with_idle_slot();
+    site.desire(&Manifest::stub(&site, "2").drain("300ms"));
+    let killed = site.spawn(&["apply"]);
+    until("the candidate is there", PATIENCE, || site.apps().len() == 2);
+    killed.kill_9();
+    site.desire(&Manifest::stub(&site, "3").drain("300ms"));
+    site.slotd(&["plan"]).expect_code(0); // the candidate is ready meanwhile
+    let apply = site.spawn(&["-v", "apply"]);
+    until("it is stopped", Duration::from_secs(20), || apply.said().contains("step=\"stop\""));
+    apply.wait(PATIENCE).expect_code(0);
+}
+
+#[test]
 fn a_process_that_accepts_and_never_answers_holds_up_no_decision_for_its_timeout() {
     let (site, old) = site_with_our_own_in_the_way(&[("STUB_FORK_CHILD_HOLDING_LISTENER", "1")]);
     let parent = site.status().pid_of("real1").unwrap();

@@ -8,6 +8,7 @@ mod failures;
 mod person;
 mod policy;
 mod proxy;
+mod simulated;
 mod takeover;
 
 use slotd::model::desired::{CutoverMode, ServiceSpec};
@@ -80,7 +81,7 @@ impl Stage {
         self.world.touch().pass_time(200, &[]);
         let state = self.world.see();
         let routes = state.routes(&self.spec.proxy.include);
-        let ports: std::collections::BTreeSet<_> = routes.into_iter().collect();
+        let ports: std::collections::BTreeSet<_> = routes.collect();
         let [Some(port)] = Vec::from_iter(ports)[..] else { return "nothing".to_owned() };
         match state.at_port(port).filter(|p| p.is_ready(state.now)) {
             Some(process) => format!("{} {}", process.slot, process.digest),

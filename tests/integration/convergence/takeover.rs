@@ -9,7 +9,7 @@ use crate::world::nginx::Text;
 use crate::world::processes::Behaviour;
 
 /// The scripts' state: the include names a port, and their processes run on these.
-fn scripts(include: u16, running: &[(&str, u16)]) -> Stage {
+pub(super) fn scripts(include: u16, running: &[(&str, u16)]) -> Stage {
     let stage = Stage::empty();
     for (name, at) in running {
         stage.world.by_others(&stage.spec, name, port(*at));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use slotd::model::id::{Port, ServiceName, SlotName};
+use slotd::model::id::{Digest, Port, ServiceName, SlotName};
 use slotd::model::observed::ExitCause;
 
 use super::nginx::{Text, flag_dir};
@@ -34,6 +34,15 @@ pub(crate) enum Fault {
     Contested(Port, bool),
     Reboot,
     LedgerLost(ServiceName),
+    /// Somebody keeps a copy of the ledger, to put it back some day.
+    LedgerCopied(ServiceName),
+    LedgerRestored(ServiceName),
+    /// Somebody starts the application by hand, if the port is free.
+    SameApp(ServiceName, SlotName, Port),
+    /// The store of artifacts is emptied.
+    StoreLost,
+    /// Other bytes lie at the manifest's path.
+    JarBytes(PathBuf, Digest),
     Blind(bool),
     /// The process on the port cannot be read, or again.
     Unreadable(Port, bool),
@@ -59,8 +68,11 @@ impl World {
 impl State {
     pub(crate) fn befall(&mut self, fault: Fault) {
         self.note(|| format!("! {fault:?}"));
+        self.judge.last_fault = Some(self.now);
         match fault {
-            Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) | Fault::Contested(..) => self.befall_ports(fault),
+            Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) | Fault::Contested(..) | Fault::SameApp(..) => {
+                self.befall_ports(fault);
+            }
             Fault::NginxStops
             | Fault::NginxStarts
             | Fault::NginxReloads
@@ -71,9 +83,9 @@ impl State {
             | Fault::Include(..)
             | Fault::Flag(..) => self.befall_nginx(fault),
             Fault::Reboot => self.reboot(),
-            Fault::LedgerLost(service) => {
-                self.ledgers.remove(&service);
-            }
+            Fault::LedgerLost(_) | Fault::LedgerCopied(_) | Fault::LedgerRestored(_) => self.befall_ledgers(fault),
+            Fault::StoreLost => self.store.clear(),
+            Fault::JarBytes(path, digest) => self.put_jar(path, digest),
             Fault::Blind(on) => self.blind = on,
             Fault::Unreadable(port, true) => {
                 self.unreadable.insert(port);
@@ -88,10 +100,32 @@ impl State {
                 self.jars.remove(&path);
             }
         }
+        self.want_nginx();
+        self.judge_fault();
+    }
+
+    /// Whoever looks after nginx starts it again as soon as its configuration lets it.
+    pub(crate) fn want_nginx(&mut self) {
         if self.nginx.wanted && !self.nginx.up {
             self.start_nginx();
         }
-        self.judge_fault();
+    }
+
+    fn befall_ledgers(&mut self, fault: Fault) {
+        match fault {
+            Fault::LedgerLost(service) => {
+                self.ledgers.remove(&service);
+            }
+            Fault::LedgerCopied(service) => {
+                let copy = self.ledgers.get(&service).cloned();
+                self.copied.extend(copy.map(|ledger| (service, ledger)));
+            }
+            Fault::LedgerRestored(service) => {
+                let copy = self.copied.get(&service).cloned();
+                self.ledgers.extend(copy.map(|ledger| (service, ledger)));
+            }
+            _other => {}
+        }
     }
 
     fn befall_ports(&mut self, fault: Fault) {
@@ -113,6 +147,7 @@ impl State {
             Fault::Foreign(port, Some(kind)) if self.at_port(port).is_none() => {
                 self.foreigners.insert(port, kind);
             }
+            Fault::SameApp(service, slot, port) if self.is_unclaimed(port) => self.begin_by_others(&service, &slot, port),
             _other => {}
         }
     }

@@ -1,12 +1,13 @@
 //! What slotd must never do, judged at the call that does it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use slotd::host::processes::StartOrder;
-use slotd::model::id::ServiceName;
+use slotd::model::id::{Identity, Port, ServiceName};
 
 use super::State;
+use super::processes::Process;
 
 /// The law and its breaches.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Judge {
     pub(crate) excused: BTreeSet<PathBuf>,
     /// Processes of a service at most; by default two.
     pub(crate) limit: BTreeMap<ServiceName, usize>,
+    /// When the world did something last: what slotd does in the same instant may rest on a look of before.
+    pub(crate) last_fault: Option<u64>,
     pub(crate) breaches: Vec<String>,
 }
 
@@ -34,9 +37,9 @@ impl Judge {
 
 impl State {
     /// Whether every request through an include is answered well.
-    pub(crate) fn serves(&self, include: &std::path::Path) -> bool {
-        let routes = self.routes(include);
-        !routes.is_empty() && routes.iter().all(|port| port.is_some_and(|port| self.is_served(port)))
+    pub(crate) fn serves(&self, include: &Path) -> bool {
+        let mut routes = self.routes(include).peekable();
+        routes.peek().is_some() && routes.all(|port| port.is_some_and(|port| self.is_served(port)))
     }
 
     pub(crate) fn breach(&mut self, what: String) {
@@ -44,13 +47,19 @@ impl State {
         self.judge.breaches.push(what);
     }
 
+    /// Whether the world moved in this very instant.
+    fn is_raced(&self) -> bool {
+        self.judge.last_fault == Some(self.now)
+    }
+
     /// What slotd did may take nothing away from users.
     pub(crate) fn judge_change(&mut self, word: &str) {
-        for include in self.judge.includes.clone() {
-            let served = self.judge.served.get(&include).copied().unwrap_or(false);
-            if served && !self.serves(&include) && !self.judge.excused.contains(&include) {
-                self.breach(format!("`{word}` took the service behind {} away", include.display()));
-            }
+        let lost =
+            |include: &&PathBuf| self.judge.served[*include] && !self.serves(include) && !self.judge.excused.contains(*include);
+        let lost: Vec<_> =
+            self.judge.includes.iter().filter(|include| self.judge.served.contains_key(*include)).filter(lost).cloned().collect();
+        for include in lost {
+            self.breach(format!("`{word}` took the service behind {} away", include.display()));
         }
         self.judge_fault();
     }
@@ -66,26 +75,62 @@ impl State {
         for port in self.routed() {
             self.last_routed.insert(port, now);
         }
-        for include in self.judge.includes.clone() {
-            let serves = self.serves(&include);
-            self.judge.served.insert(include, serves);
+        let serves: Vec<bool> = self.judge.includes.iter().map(|include| self.serves(include)).collect();
+        let mut judge = std::mem::take(&mut self.judge);
+        for (include, serves) in judge.includes.iter().zip(serves) {
+            match judge.served.get_mut(include) {
+                Some(served) => *served = serves,
+                None => drop(judge.served.insert(include.clone(), serves)),
+            }
         }
+        self.judge = judge;
     }
 
     /// Only what is ours, or the same application that was taken over, is ever signalled; the rest is not even in `processes`.
-    pub(crate) fn judge_signal(&mut self, pid: u32) {
+    pub(crate) fn judge_signal(&mut self, pid: u32, meant: &Identity) {
         let Some(process) = self.processes.get(&pid) else { return };
         let (port, ready) = (process.port, process.is_ready(self.now));
-        let leads = |include: &&PathBuf| self.routes(include).contains(&Some(port));
+        if process.cookie != meant.cookie {
+            self.breach(format!("process {pid} was signalled as one with another cookie"));
+        }
+        let leads = |include: &&PathBuf| self.routes(include).any(|to| to == Some(port));
         let excused = self.judge.includes.iter().filter(leads).all(|include| self.judge.excused.contains(include));
-        if ready && self.routed().contains(&port) && !excused {
+        if ready && self.routed().contains(&port) && !excused && !self.is_raced() {
             self.breach(format!("process {pid} was signalled while nginx routes to its port {port}"));
         }
+        self.judge_last(pid, port, ready);
+    }
+
+    /// The last slot that answers and has served is not stopped.
+    fn judge_last(&mut self, pid: u32, port: Port, ready: bool) {
+        let Some(service) = self.processes.get(&pid).map(|p| p.service.clone()) else { return };
+        let has_served = self.last_routed.contains_key(&port);
+        let another = self.processes.values().any(|p| p.pid != pid && p.service == service && p.is_ready(self.now));
+        if ready && has_served && !another && self.judge.excused.is_empty() && !self.is_raced() {
+            self.breach(format!("process {pid} was signalled, the last of {service} that answers"));
+        }
+    }
+
+    /// A route on disk is not led away from a slot that answers to one that does not.
+    pub(crate) fn judge_route(&mut self, include: &Path, before: Option<Port>) {
+        let now = self.on_disk(include);
+        let well = |port: Option<Port>| port.is_some_and(|port| self.is_served(port));
+        if well(before) && !well(now) && !self.judge.excused.contains(include) && !self.is_raced() {
+            self.breach(format!("{} was led from {before:?}, which answers, to {now:?}, which does not", include.display()));
+        }
+    }
+
+    /// Whether the ledger of a service has this process in a slot.
+    fn is_recorded(&self, service: &ServiceName, pid: u32) -> bool {
+        let records = self.ledgers.get(service).into_iter().flat_map(|kept| kept.read.slots.values());
+        records.into_iter().any(|record| record.process.as_ref().is_some_and(|process| process.pid == pid))
     }
 
     /// A slot has one process, and a service no more of them than slots.
     pub(crate) fn judge_start(&mut self, order: &StartOrder) {
-        let of_service: Vec<_> = self.processes.values().filter(|p| p.service == order.service).collect();
+        let known = |pid: u32| self.is_recorded(&order.service, pid);
+        let ours = |p: &&Process| p.service == order.service && (p.cookie.is_some() || known(p.pid));
+        let of_service: Vec<_> = self.processes.values().filter(ours).collect();
         let limit = self.judge.limit.get(&order.service).copied().unwrap_or(2);
         let (all, same) = (of_service.len(), of_service.iter().any(|p| p.slot == order.slot && p.cookie.is_some()));
         if same {

@@ -131,11 +131,18 @@ impl World {
     pub(crate) fn bytes(&self, spec: &ServiceSpec, content: &str) -> Digest {
         let digest = Digest::new(content);
         let mut state = self.touch();
-        state.due += 1;
-        let inode = state.due;
-        state.jars.insert(spec.jar.path.clone(), (digest.clone(), inode));
+        state.put_jar(spec.jar.path.clone(), digest.clone());
         state.judge.watch(spec.proxy.include.clone());
         state.judge.limit.insert(spec.name.clone(), spec.slots.len());
         digest
+    }
+}
+
+impl super::State {
+    /// A new file with these bytes.
+    pub(crate) fn put_jar(&mut self, path: PathBuf, digest: Digest) {
+        self.due += 1;
+        let inode = self.due;
+        self.jars.insert(path, (digest, inode));
     }
 }

@@ -12,6 +12,13 @@ use slotd::model::ledger::Ledger;
 
 use super::World;
 
+/// A ledger as text and as what is read from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) text: String,
+    pub(crate) read: Ledger,
+}
+
 fn io(source: std::io::Error) -> LedgerError {
     LedgerError::Io { act: "write", path: "/state/ledger.json".into(), source }
 }
@@ -23,19 +30,19 @@ impl Ledgers for World {
 
     fn load(&self, service: &ServiceName) -> Result<Ledger, LedgerError> {
         let state = self.see();
-        let Some(text) = state.ledgers.get(service) else { return Ok(Ledger::default()) };
-        serde_json::from_str(text).map_err(|e| LedgerError::Unreadable { path: "/state/ledger.json".into(), why: e.to_string() })
+        Ok(state.ledgers.get(service).map_or_else(Ledger::default, |kept| kept.read.clone()))
     }
 
     fn commit(&self, service: &ServiceName, ledger: &Ledger) -> Result<(), LedgerError> {
         let text = serde_json::to_string(ledger).expect("a ledger is text");
-        assert_eq!(serde_json::from_str::<Ledger>(&text).expect("what we write we read"), *ledger);
+        let read = serde_json::from_str::<Ledger>(&text).expect("what we write we read");
+        assert_eq!(read, *ledger);
         self.change(
             "commit",
             || service.to_string(),
             io,
             |state| {
-                state.ledgers.insert(service.clone(), text);
+                state.ledgers.insert(service.clone(), Kept { text, read });
                 Ok(())
             },
         )

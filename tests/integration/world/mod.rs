@@ -12,6 +12,7 @@ mod memory;
 pub(crate) mod nginx;
 pub(crate) mod ports;
 pub(crate) mod processes;
+pub(crate) mod sight;
 mod store;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -105,7 +106,9 @@ pub(crate) struct State {
     /// What the next trainings come to.
     pub(crate) trained: Archive,
     pub(crate) behaviours: BTreeMap<Digest, Behaviour>,
-    pub(crate) ledgers: BTreeMap<ServiceName, String>,
+    pub(crate) ledgers: BTreeMap<ServiceName, memory::Kept>,
+    /// Copies of ledgers that somebody keeps.
+    copied: BTreeMap<ServiceName, memory::Kept>,
     pub(crate) history: BTreeMap<ServiceName, Vec<HistoryLine>>,
     pub(crate) kept: Vec<String>,
     pub(crate) launch_fault: Option<String>,
@@ -118,9 +121,12 @@ pub(crate) struct State {
     pub(crate) blind: bool,
     /// The processes on these ports cannot be read.
     pub(crate) unreadable: BTreeSet<Port>,
+    pub(crate) sights: sight::Sights,
     agenda: BTreeMap<(u64, u64), Due>,
     due: u64,
     pub(crate) counts: Counts,
+    /// Whether the trace is written: a million passes have no reader.
+    pub(crate) tells: bool,
     pub(crate) trace: Vec<String>,
     pub(crate) judge: Judge,
 }
@@ -165,6 +171,7 @@ impl World {
             trained: Archive::Ready,
             behaviours: BTreeMap::new(),
             ledgers: BTreeMap::new(),
+            copied: BTreeMap::new(),
             history: BTreeMap::new(),
             kept: Vec::new(),
             launch_fault: None,
@@ -173,9 +180,11 @@ impl World {
             refuse_in: None,
             blind: false,
             unreadable: BTreeSet::new(),
+            sights: sight::Sights::default(),
             agenda: BTreeMap::new(),
             due: 0,
             counts: Counts::new(),
+            tells: true,
             trace: Vec::new(),
             judge: Judge::default(),
         };
@@ -270,6 +279,9 @@ impl World {
 impl State {
     /// Writes a line into the trace.
     pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        if !self.tells {
+            return;
+        }
         let line = format!("{:>9} {}", self.now, what());
         self.trace.push(line);
     }
@@ -298,6 +310,7 @@ impl State {
                 identity.is_some_and(|identity| wakes.contains(&Wake::Exit(identity)))
             }
             Due::Sickens => {
+                self.judge.last_fault = Some(self.now);
                 self.judge_fault();
                 false
             }

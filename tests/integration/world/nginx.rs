@@ -12,6 +12,7 @@ use slotd::model::id::{Identity, Port, SlotName};
 use slotd::model::observed::{self, Loaded, Observation, Worker as SeenWorker};
 use slotd::model::route::{Include, RouteForm, RouteText, Target};
 
+use super::sight::Sight;
 use super::{State, World};
 
 /// nginx sleeps 100 ms before it asks the old workers to quit.
@@ -95,8 +96,13 @@ impl State {
     }
 
     /// Where requests through an include end, one port for each accepting worker; `None`: nowhere.
-    pub(crate) fn routes(&self, include: &Path) -> Vec<Option<Port>> {
-        self.accepting().map(|w| w.texts.get(include).and_then(|text| self.leads(include, text))).collect()
+    pub(crate) fn routes(&self, include: &Path) -> impl Iterator<Item = Option<Port>> {
+        self.accepting().map(|w| w.texts.get(include).and_then(|text| self.leads(include, text)))
+    }
+
+    /// Where the include on disk leads.
+    pub(crate) fn on_disk(&self, include: &Path) -> Option<Port> {
+        self.includes.get(include).and_then(|text| self.leads(include, text))
     }
 
     /// `nginx -t`.
@@ -147,6 +153,7 @@ impl State {
 
     fn written(&mut self, spec: &ServiceSpec, text: &RouteText, live: &SlotName) -> Result<(), ProxyError> {
         let path = &spec.proxy.include;
+        let led = self.on_disk(path);
         if text.form == RouteForm::Flag {
             let flags = self.flags.entry(flag_dir(path)).or_default();
             flags.retain(|flag| flag == live);
@@ -157,14 +164,17 @@ impl State {
         match (verdict, before) {
             (Err(error), Some(before)) => {
                 self.includes.insert(path.clone(), before);
-                Err(error)
+                return Err(error);
             }
             // There was none before: nginx refused its configuration already, and putting that back would help nobody.
-            (Err(_), None) | (Ok(()), _) => Ok(()),
+            (Err(_), None) | (Ok(()), _) => {}
         }
+        self.judge_route(path, led);
+        Ok(())
     }
 
     fn cut(&mut self, proxy: &ProxySpec, from: Option<&SlotName>, to: Option<&SlotName>) -> Result<(), ProxyError> {
+        let led = self.on_disk(&proxy.include);
         let flags = self.flags.entry(flag_dir(&proxy.include)).or_default();
         let missing = from.filter(|flag| !flags.contains(*flag));
         if let Some(flag) = missing.filter(|_| to.is_some()) {
@@ -175,6 +185,7 @@ impl State {
             flags.remove(flag);
         });
         flags.extend(to.cloned());
+        self.judge_route(&proxy.include, led);
         Ok(())
     }
 
@@ -199,17 +210,26 @@ fn seen(text: &Text, spec: &ServiceSpec) -> Include {
 
 impl Proxy for World {
     fn include(&self, service: &ServiceSpec) -> Observation<Include> {
+        if let Some(why) = self.hides(Sight::Include) {
+            return Observation::Unknown(why);
+        }
         let state = self.see();
         state.includes.get(&service.proxy.include).map_or(Observation::Absent, |text| Observation::Known(seen(text, service)))
     }
 
     fn flags(&self, service: &ServiceSpec) -> Observation<Vec<SlotName>> {
+        if let Some(why) = self.hides(Sight::Flags) {
+            return Observation::Unknown(why);
+        }
         let state = self.see();
         let Some(flags) = state.flags.get(&flag_dir(&service.proxy.include)) else { return Observation::Absent };
         Observation::Known(service.slots.iter().map(|s| s.name.clone()).filter(|name| flags.contains(name)).collect())
     }
 
     fn nginx(&self, _proxy: &ProxySpec) -> Observation<observed::Nginx> {
+        if let Some(why) = self.hides(Sight::Nginx) {
+            return Observation::Unknown(why);
+        }
         let state = self.see();
         if state.nginx.hidden {
             return Observation::Unknown("two nginx run with this configuration".to_owned());
@@ -230,6 +250,9 @@ impl Proxy for World {
     }
 
     async fn loaded(&self, service: &ServiceSpec, text: &RouteText) -> Observation<Loaded> {
+        if let Some(why) = self.hides(Sight::Loaded) {
+            return Observation::Unknown(why);
+        }
         let unknown = |why: &str| Observation::Unknown(why.to_owned());
         let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
         let state = self.see();
@@ -247,6 +270,9 @@ impl Proxy for World {
     }
 
     async fn proxied(&self, service: &ServiceSpec, _patience: Option<Duration>) -> Observation<SlotName> {
+        if let Some(why) = self.hides(Sight::Proxied) {
+            return Observation::Unknown(why);
+        }
         let unknown = |why: &str| Observation::Unknown(why.to_owned());
         let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
         let state = self.see();

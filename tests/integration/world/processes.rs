@@ -11,6 +11,7 @@ use slotd::model::desired::{LaunchSpec, ServiceSpec};
 use slotd::model::id::{ArchiveId, Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
 use slotd::model::observed::{Answer, Exit, ExitCause, Observation};
 
+use super::sight::Sight;
 use super::{Due, State, World};
 
 /// How a release behaves, in milliseconds after the start of its process.
@@ -75,14 +76,17 @@ impl Process {
 
 impl State {
     pub(crate) fn find_process(&self, identity: &Identity) -> Option<&Process> {
-        self.processes.get(&identity.pid).filter(|p| {
-            let seen = p.identity();
-            (&seen.boot, seen.start) == (&identity.boot, identity.start)
-        })
+        let same = |p: &&Process| p.boot == identity.boot && p.born / 10 == identity.start;
+        self.processes.get(&identity.pid).filter(same)
     }
 
     pub(crate) fn at_port(&self, port: Port) -> Option<&Process> {
         self.processes.values().find(|p| p.port == port && p.listening)
+    }
+
+    /// Whether nobody listens on the port, or is about to.
+    pub(crate) fn is_unclaimed(&self, port: Port) -> bool {
+        !self.foreigners.contains_key(&port) && self.processes.values().all(|p| p.port != port)
     }
 
     /// Whether a request to the port is answered well.
@@ -110,19 +114,19 @@ impl State {
     }
 
     /// A process that others started: the same application, with the profile that they gave it.
-    pub(crate) fn begin_by_others(&mut self, spec: &ServiceSpec, name: &str, port: Port) {
+    pub(crate) fn begin_by_others(&mut self, service: &ServiceName, slot: &SlotName, port: Port) {
         let (born, boot) = (self.now, self.boot_id());
         self.begin(Process {
             pid: 0,
             born,
             boot,
             cookie: None,
-            service: spec.name.clone(),
-            slot: SlotName::new(name),
+            service: service.clone(),
+            slot: slot.clone(),
             release: ReleaseId::new("scripts"),
             digest: Digest::new("scripts"),
             port,
-            log: format!("/home/{name}/nohup.out").into(),
+            log: format!("/home/{slot}/nohup.out").into(),
             behaviour: Behaviour::good(),
             listening: false,
             told: false,
@@ -154,6 +158,7 @@ impl State {
         self.note(|| format!("process {pid} ends"));
         self.end(pid, ExitCause::Itself);
         if by_itself {
+            self.judge.last_fault = Some(self.now);
             self.judge_fault();
         } else {
             self.judge_time();
@@ -170,7 +175,7 @@ impl State {
         let Some(pid) = self.find_process(identity).map(|p| p.pid) else {
             return Err(ProcessError::Gone { pid: identity.pid });
         };
-        self.judge_signal(pid);
+        self.judge_signal(pid, identity);
         let Some(process) = self.processes.get_mut(&pid) else { return Ok(()) };
         process.told = true;
         // The connector closes first (Spring's graceful shutdown); the process ends when it is done with the rest.
@@ -235,12 +240,15 @@ impl State {
 impl World {
     /// See [`State::begin_by_others`].
     pub(crate) fn by_others(&self, spec: &ServiceSpec, name: &str, port: Port) {
-        self.touch().begin_by_others(spec, name, port);
+        self.touch().begin_by_others(&spec.name, &SlotName::new(name), port);
     }
 }
 
 impl Processes for World {
     fn find(&self, identity: &Identity) -> Observation<Found> {
+        if let Some(why) = self.hides(Sight::Process) {
+            return Observation::Unknown(why);
+        }
         let state = self.see();
         let dark = state.find_process(identity).is_some_and(|p| state.unreadable.contains(&p.port));
         if state.blind || dark {
@@ -250,6 +258,9 @@ impl Processes for World {
     }
 
     fn bearers(&self) -> Observation<Vec<Bearer>> {
+        if let Some(why) = self.hides(Sight::Bearers) {
+            return Observation::Unknown(why);
+        }
         let state = self.see();
         if state.blind {
             return Observation::Unknown("/proc is mounted with hidepid".to_owned());
@@ -265,6 +276,9 @@ impl Processes for World {
     }
 
     fn port(&self, question: &PortQuestion) -> Observation<PortFact> {
+        if let Some(why) = self.hides(Sight::Port) {
+            return Observation::Unknown(why);
+        }
         let state = self.see();
         // Only what is about to bind the port asks without an application in mind.
         if question.application.is_none() && state.contested.contains(&question.port) {
@@ -274,6 +288,9 @@ impl Processes for World {
     }
 
     fn open(&self, port: Port) -> Observation<u32> {
+        if let Some(why) = self.hides(Sight::Open) {
+            return Observation::Unknown(why);
+        }
         Observation::Known(self.see().open_towards(port))
     }
 
@@ -328,12 +345,18 @@ impl Processes for World {
     }
 
     fn memory(&self) -> Observation<u64> {
+        if let Some(why) = self.hides(Sight::Memory) {
+            return Observation::Unknown(why);
+        }
         Observation::Known(self.see().memory)
     }
 }
 
 impl Probes for World {
     async fn ask(&self, question: &Question) -> Answer {
+        if let Some(why) = self.hides(Sight::Health) {
+            return Answer::None { why };
+        }
         self.see().answer(question)
     }
 

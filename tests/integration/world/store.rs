@@ -10,6 +10,7 @@ use slotd::model::ledger::JarStamp;
 use slotd::model::observed::Observation;
 
 use super::World;
+use super::sight::Sight;
 
 fn stamped(inode: u64) -> JarStamp {
     JarStamp { len: 1000, mtime: i128::from(inode), inode }
@@ -17,6 +18,9 @@ fn stamped(inode: u64) -> JarStamp {
 
 impl Artifacts for World {
     fn stamp(&self, path: &Path) -> Observation<JarStamp> {
+        if let Some(why) = self.hides(Sight::Jar) {
+            return Observation::Unknown(why);
+        }
         self.see().jars.get(path).map_or(Observation::Absent, |(_, inode)| Observation::Known(stamped(*inode)))
     }
 

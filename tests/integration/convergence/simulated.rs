@@ -1,0 +1,156 @@
+//! What the simulator found: each a story that was cut down to what matters.
+
+use slotd::model::desired::{PortConflict, Standby};
+use slotd::model::status::Reason;
+use slotd::observe::watch::Watch;
+use slotd::plan::Next;
+
+use super::{Stage, port, takeover};
+use crate::world::fault::Fault;
+use crate::world::nginx::Text;
+use crate::world::ports::Foreigner;
+use crate::world::processes::Behaviour;
+use crate::world::sight::Sight;
+
+fn ledger_lost(stage: &Stage) -> Fault {
+    Fault::LedgerLost(stage.spec.name.clone())
+}
+
+fn include(stage: &Stage, text: Option<Text>) -> Fault {
+    Fault::Include(stage.spec.proxy.include.clone(), text)
+}
+
+#[test]
+fn a_way_back_to_a_place_without_a_flag_is_a_plain_line() {
+    let mut stage = takeover::scripts(8080, &[("8080", 8080)]);
+    stage.world.touch().judge.limit.insert(stage.spec.name.clone(), 3);
+    stage.spec.slot_policy.port_conflict = PortConflict::Nothing;
+    stage.wants("1", Behaviour { ends: Some(20_000), ..Behaviour::good() });
+    stage.world.accept(&stage.goal());
+    stage.keep(120);
+    assert_eq!(stage.live(), "8080 scripts", "{}", stage.world.story());
+    stage.world.is_lawful();
+    let cuts = stage.world.see().counts.get("cut").copied().unwrap_or(0);
+    assert!(cuts <= 2, "{cuts} cutovers\n{}", stage.world.story());
+}
+
+#[test]
+fn the_flag_of_a_text_that_is_yet_to_be_loaded_stays() {
+    let stage = takeover::scripts(8080, &[("8080", 8080)]);
+    stage.world.touch().judge.limit.insert(stage.spec.name.clone(), 3);
+    stage.befall(Fault::Foreign(port(8081), Some(Foreigner::Stranger)));
+    stage.world.accept(&stage.goal());
+    stage.keep(20);
+    stage.is("real2 webservice-1");
+    stage.did(&[("install", 1), ("start", 1), ("write", 1), ("reload", 1)]);
+}
+
+#[test]
+fn a_live_slot_whose_port_cannot_be_looked_at_is_a_hold_with_a_word() {
+    let stage = Stage::serving(&["1"]);
+    stage.world.touch().hide(Sight::Port, 0, 10);
+    let plan = stage.world.pass(&stage.goal(), &mut Watch::default()).plan;
+    let service = &plan.services[0];
+    assert!(matches!(service.next, Next::Hold), "{plan:#?}");
+    assert_eq!(service.holds[0].reason, Reason::ProcessUnknown);
+}
+
+#[test]
+fn a_live_slot_whose_jar_was_lost_takes_it_from_its_path_again() {
+    let stage = Stage::serving(&["1"]);
+    stage.befall(Fault::StoreLost);
+    stage.befall(Fault::Crash(port(8081)));
+    stage.keep(30);
+    stage.is("real1 webservice-1");
+    stage.did(&[("install", 1), ("start", 1)]);
+}
+
+#[test]
+fn a_live_slot_whose_jar_is_lost_for_good_says_so_and_holds_up_no_other_release() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::StoreLost);
+    stage.befall(Fault::JarGone(stage.spec.jar.path.clone()));
+    stage.befall(Fault::Crash(port(8081)));
+    let plan = stage.keep(30);
+    assert!(plan.services[0].holds.iter().any(|h| h.reason == Reason::ArtifactMissing), "{plan:#?}");
+    stage.deploy("2");
+    assert!(stage.live().ends_with("webservice-2"), "{}", stage.world.story());
+}
+
+#[test]
+fn a_lost_ledger_starts_no_second_process_on_a_slot() {
+    let stage = Stage::empty();
+    stage.world.accept(&stage.goal());
+    stage.world.after(1_000, ledger_lost(&stage));
+    stage.keep(30);
+    stage.is("real1 webservice-1");
+    stage.runs(&["real1 webservice-1"]);
+}
+
+#[test]
+fn a_lost_ledger_is_noticed_and_what_runs_is_known_again_by_its_cookie() {
+    let mut stage = Stage::serving_as(&["1", "2"], |spec| spec.slot_policy.port_conflict = PortConflict::Own);
+    stage.world.after(5_000, ledger_lost(&stage));
+    stage.keep(60);
+    let records = stage.world.ledger("webservice").slots;
+    let known = |name: &str| records.get(&super::slot(name)).is_some_and(|record| record.release.is_some());
+    assert!(known("real1") && known("real2"), "{}", stage.world.story());
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn a_text_after_a_lost_ledger_is_newer_than_what_nginx_has_loaded() {
+    let stage = Stage::serving(&["1"]);
+    stage.befall(ledger_lost(&stage));
+    stage.keep(5);
+    stage.befall(include(&stage, Some(Text::Plain(port(8082)))));
+    stage.world.converges(&stage.goal());
+    stage.is("real1 webservice-1");
+}
+
+#[test]
+fn an_include_that_leads_elsewhere_is_put_right_while_the_deployment_waits_for_the_slot_it_names() {
+    let mut stage = Stage::serving_as(&["1", "2"], Stage::reload_mode);
+    stage.befall(include(&stage, Some(Text::Plain(port(8081)))));
+    stage.wants("3", Behaviour::good());
+    stage.world.converges(&stage.goal());
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn a_write_that_nginx_refuses_again_and_again_leaves_no_trace_in_the_ledger() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.wants("2", Behaviour::good());
+    stage.befall(Fault::ConfigBroken(true));
+    stage.world.accept(&stage.goal());
+    stage.keep(10);
+    stage.world.take_counts();
+    stage.keep(60);
+    assert_eq!(stage.world.take_counts().get("commit"), None, "{}", stage.world.story());
+    stage.befall(Fault::ConfigBroken(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn health_settings_that_are_doubted_hold_up_no_other_release() {
+    let mut stage = Stage::serving_as(&["1", "2"], |spec| spec.slot_policy.standby = Standby::Stopped);
+    stage.befall(Fault::Sick(port(8082), true));
+    stage.spec.health.timeout = std::time::Duration::from_secs(1);
+    stage.world.accept(&stage.goal());
+    let plan = stage.keep(20);
+    assert!(plan.services[0].holds.iter().any(|h| h.reason == Reason::ProbeSuspect), "{plan:#?}");
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn another_interval_does_not_keep_a_slot_that_answers_badly_from_going_over() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.befall(Fault::Sick(port(8082), true));
+    stage.spec.health.interval = std::time::Duration::from_millis(250);
+    stage.world.accept(&stage.goal());
+    stage.keep(20);
+    stage.is("real1 webservice-1");
+}

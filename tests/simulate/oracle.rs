@@ -1,0 +1,345 @@
+//! The laws: what holds at every pass, and where a story has to end.
+
+use slotd::model::id::SlotName;
+use slotd::model::ledger::SlotRecord;
+use slotd::model::status::{HoldKind, Reason, Status};
+use slotd::plan::hold::Hold;
+use slotd::plan::person::Decision;
+use slotd::plan::{Next, ServicePlan};
+use slotd::reconcile::Outcome;
+
+use crate::run::Run;
+use crate::story::{Change, Kind};
+use crate::world::fault::Fault;
+use crate::world::nginx::Text;
+
+/// Virtual time in which a story has to come to rest once nothing happens any more: three starts that run into their deadline, with
+/// their pauses and the stop that each needs, a drain to its deadline, and the pause after a reload that was lost.
+const REST: u64 = 900_000;
+
+/// Nothing has moved for this long: longer than any pause of a policy that the stories draw.
+const STILL: u64 = 125_000;
+
+/// Longer than the controller's interval: it has looked at what happened last.
+const LOOK: u64 = 36_000;
+
+/// How long a story that has come to rest is watched.
+const WATCH: u64 = 1_800_000;
+
+/// Starts, reloads, writes and cutovers of a service that does not serve as it should, in that time. A crashing release is started once a
+/// minute, a reload that is lost is sent again every thirty seconds, and a release that stops answering is replaced by a new process of
+/// the same as often as its deadline passes, which is after fifteen seconds at the earliest.
+const STORM: usize = 120;
+
+/// Writes that nginx refuses and that are taken back, in that time: one a second, and of an `apply` beside the controller for 200 s too.
+const VAIN: usize = 2_000;
+
+impl Run {
+    /// S10 and S14 at a pass.
+    pub(crate) fn judge_outcome(&mut self, outcome: &Outcome, changes: usize) {
+        if self.tally.began == 0 && changes > 0 {
+            self.breaks("S10", format!("a pass without a step made {changes} changes"));
+        }
+        for service in &outcome.plan.services {
+            if let Some(why) = wordless(service, outcome) {
+                self.breaks("S14", why);
+            }
+        }
+    }
+
+    /// The rest of the story from the moment when nothing new happens any more.
+    pub(crate) fn concludes(&mut self) {
+        self.until(self.last_end());
+        if self.lasting() {
+            self.rests("while what lasts goes on");
+        }
+        self.lift();
+        self.rests("after the faults have stopped");
+        self.is_served();
+    }
+
+    /// A person mends what only a person can, and asks for a good release: it must come to serve.
+    pub(crate) fn recovers(&mut self) {
+        if !self.violations.is_empty() {
+            return;
+        }
+        self.mended();
+        self.comes_to_rest();
+        // What was taken over is not slotd's to stop, if the policy says so.
+        self.sweeps();
+        self.comes_to_rest();
+        self.keeps_still();
+        if self.violations.is_empty() {
+            self.is_converged();
+        }
+        self.is_idle();
+    }
+
+    fn mended(&mut self) {
+        let include = self.spec.proxy.include.clone();
+        if self.world.see().includes.get(&include) == Some(&Text::Elsewhere) {
+            self.world.befall(Fault::Include(include, None));
+        }
+        self.sweeps();
+        for change in [Change::Promote(slotd::model::desired::Promote::Auto), Change::Version(Kind::Good)] {
+            self.wants(&change);
+        }
+        self.until(self.now() + 3_000);
+        for decision in [Decision::Resume, Decision::Retry] {
+            self.says(&decision);
+        }
+    }
+
+    /// Ends what others started, where nobody is sent.
+    fn sweeps(&mut self) {
+        let routed = self.world.see().routed();
+        let strangers: Vec<_> = {
+            let state = self.world.see();
+            let all = state.processes.values().filter(|p| !routed.contains(&p.port));
+            all.filter(|p| p.cookie.is_none() || self.is_taken_over(p.pid)).map(|p| p.port).collect()
+        };
+        strangers.into_iter().for_each(|port| self.world.befall(Fault::Crash(port)));
+        let taken: Vec<_> = self.world.see().foreigners.keys().copied().collect();
+        taken.into_iter().for_each(|port| self.world.befall(Fault::Foreign(port, None)));
+    }
+
+    /// Whether the ledger has taken a process over, rather than started it.
+    fn is_taken_over(&self, pid: u32) -> bool {
+        let state = self.world.see();
+        let records = state.ledgers.get(&self.spec.name).into_iter().flat_map(|kept| kept.read.slots.values());
+        let over = |record: &SlotRecord| record.evidence.is_some() && record.process.as_ref().is_some_and(|p| p.pid == pid);
+        records.into_iter().any(over)
+    }
+
+    /// It comes to rest in time, held for reasons that the host bears out.
+    fn rests(&mut self, when: &str) {
+        let rested = self.comes_to_rest();
+        if !self.violations.is_empty() {
+            return;
+        }
+        let holds = self.holds();
+        if !rested && !self.is_restless() {
+            let reasons: Vec<_> = holds.iter().map(|h| h.reason).collect();
+            self.breaks("L1", format!("{when} it does not come to rest within {} s: {reasons:?}", REST / 1000));
+            return;
+        }
+        for hold in holds.iter().filter(|_| rested) {
+            if !self.bears_out(hold.reason) {
+                self.breaks(
+                    "L2",
+                    format!("{when} it is held for {}, which the host does not bear out ({})", hold.reason, hold.detail),
+                );
+            }
+        }
+        self.does_not_storm(rested);
+    }
+
+    fn holds(&self) -> Vec<Hold> {
+        self.plan.iter().flat_map(|plan| &plan.services).flat_map(|s| s.holds.clone()).collect()
+    }
+
+    /// Passes until nothing moves any more and nothing is waited for that slotd itself ends.
+    fn comes_to_rest(&mut self) -> bool {
+        let end = self.now() + REST;
+        self.until(self.now() + LOOK);
+        while self.violations.is_empty() && self.now() < end {
+            let progress = self.holds().iter().any(|h| h.kind() == HoldKind::Progress);
+            let acts = self.plan.iter().flat_map(|plan| &plan.services).any(|s| matches!(s.next, Next::Step(_)));
+            let tries = self.tries_in_vain();
+            if !progress && (!acts || tries) && (self.now() >= self.moved + STILL || tries) {
+                return true;
+            }
+            self.until(self.now() + 5_000);
+        }
+        false
+    }
+
+    /// Whether the world lets slotd try again and again: each try is taken back, or has no effect.
+    fn tries_in_vain(&self) -> bool {
+        let state = self.world.see();
+        !state.contested.is_empty() || state.nginx.broken || state.nginx.loses_reloads
+    }
+
+    /// Whether what is asked for, or what is left to serve, can never do so for long.
+    fn is_restless(&self) -> bool {
+        let bad = |digest: &slotd::model::id::Digest| self.kinds.get(digest).is_some_and(|kind| !kind.is_good());
+        let wanted = self.plan.iter().flat_map(|plan| &plan.services).find_map(|s| s.view.desired.as_ref()?.sha256.clone());
+        let state = self.world.see();
+        wanted.as_ref().is_some_and(bad) || state.processes.values().any(|p| bad(&p.digest))
+    }
+
+    /// L3: nothing is done again and again.
+    fn does_not_storm(&mut self, rested: bool) {
+        let before = self.world.see().counts.clone();
+        self.until(self.now() + WATCH);
+        let after = self.world.see().counts.clone();
+        for word in ["start", "reload", "write", "cut", "term", "install"] {
+            let count = |counts: &crate::world::Counts| counts.get(word).copied().unwrap_or(0);
+            let done = count(&after) - count(&before);
+            let limit = match word {
+                _ if rested && self.holds().is_empty() && !self.tries_in_vain() => 0,
+                "write" if self.world.see().nginx.broken => VAIN,
+                // Led on and put back each time.
+                "write" if self.world.see().nginx.loses_reloads => 2 * STORM,
+                _ => STORM,
+            };
+            if done > limit {
+                self.breaks("L3", format!("`{word}` was done {done} times in {} s", WATCH / 1000));
+            }
+        }
+    }
+
+    /// Whether the host shows why.
+    fn bears_out(&self, reason: Reason) -> bool {
+        let state = self.world.see();
+        let include = state.includes.get(&self.spec.proxy.include);
+        let person = state.ledgers.get(&self.spec.name).map(|kept| kept.read.person.clone()).unwrap_or_default();
+        let port_is_taken = |p: slotd::model::id::Port| !state.is_unclaimed(p);
+        match reason {
+            Reason::PortTaken => {
+                let strangers = state.processes.values().any(|p| p.cookie.is_none() || self.is_taken_over(p.pid));
+                strangers || self.spec.slots.iter().any(|s| state.foreigners.contains_key(&s.port) && port_is_taken(s.port))
+            }
+            Reason::ProxyDown => !state.nginx.up,
+            Reason::ProxyUnverified => state.nginx.hidden || !state.nginx.up,
+            Reason::ConfigBroken => state.nginx.broken || include == Some(&Text::Edited(None)),
+            Reason::ReloadNotApplied => state.nginx.loses_reloads,
+            Reason::FlagUnfit => !state.nginx.faults.is_empty(),
+            Reason::RouteUnproven => {
+                let unnamed = state.processes.values().any(|p| p.slot.is_unnamed());
+                let mute = (self.spec.proxy.url.is_none() || unnamed) && !matches!(include, Some(Text::Ours(_)));
+                mute || !state.serves(&self.spec.proxy.include)
+            }
+            Reason::RouteSplit => {
+                let on_disk = state.on_disk(&self.spec.proxy.include);
+                state.routes(&self.spec.proxy.include).any(|port| port != on_disk)
+            }
+            Reason::RouteFailed => state.refused > 0,
+            Reason::LowMemory => state.memory < 1 << 30,
+            Reason::ArtifactMissing => {
+                !state.jars.contains_key(&self.spec.jar.path)
+                    || state.store.is_empty()
+                    || self.befallen.contains_key("store_lost")
+            }
+            Reason::LaunchUnfit => state.launch_fault.is_some(),
+            Reason::ProcessUnknown => state.blind,
+            Reason::LastSlot => state.processes.values().filter(|p| p.is_ready(state.now)).count() <= 1,
+            Reason::Quarantined => state.ledgers.get(&self.spec.name).is_some_and(|kept| !kept.read.quarantine.is_empty()),
+            Reason::AwaitingPromotion => self.spec.slot_policy.promote == slotd::model::desired::Promote::Manual,
+            Reason::Paused => person.paused,
+            Reason::RolledBack => person.rollback.is_some(),
+            Reason::Down => person.down,
+            Reason::HandEdited => matches!(include, Some(Text::Edited(_))),
+            Reason::OwnedElsewhere => include == Some(&Text::Elsewhere),
+            Reason::NoRelease => self.befallen.contains_key("ledger_lost") || self.befallen.contains_key("ledger_older"),
+            Reason::ProbeSuspect => self.is_doubted(),
+            // Nothing in the stories makes these last.
+            Reason::Superseded => {
+                let accepted = state.ledgers.get(&self.spec.name).and_then(|kept| kept.read.accepted.as_ref());
+                accepted != self.slotds[0].goal.desired.services.get(&self.spec.name)
+            }
+            Reason::ArtifactUnfit
+            | Reason::NotStopped
+            | Reason::Starting
+            | Reason::Stopping
+            | Reason::Draining
+            | Reason::Reloading
+            | Reason::BackingOff
+            | Reason::Confirming => false,
+        }
+    }
+
+    /// L2: what can serve does, whatever else is held.
+    fn is_served(&mut self) {
+        if !self.violations.is_empty() || self.is_restless() {
+            return;
+        }
+        let excuse = [
+            Reason::HandEdited,
+            Reason::OwnedElsewhere,
+            Reason::Down,
+            Reason::NoRelease,
+            Reason::Superseded,
+            Reason::PortTaken,
+            Reason::ArtifactMissing,
+        ];
+        let holds = self.holds();
+        // Deployments are paused, and nothing was ever deployed that could be started again.
+        let nothing = self.world.see().ledgers.get(&self.spec.name).is_none_or(|kept| kept.read.good.is_empty());
+        let excused = holds.iter().any(|h| excuse.contains(&h.reason) || (nothing && h.reason == Reason::Paused));
+        let serves = self.world.see().serves(&self.spec.proxy.include);
+        if !serves && !excused {
+            let reasons: Vec<_> = holds.iter().map(|h| h.reason).collect();
+            self.breaks("L2", format!("after the faults have stopped nobody serves: {reasons:?}"));
+        }
+    }
+
+    /// Whether the health settings are others than those that the live slot met, and something does not meet them: that is a person's to
+    /// decide, and with two slots it may keep the only one that answers from being used for another release.
+    fn is_doubted(&self) -> bool {
+        let state = self.world.see();
+        let met = state.ledgers.get(&self.spec.name).and_then(|kept| kept.read.proven_health.as_ref());
+        met.is_some_and(|met| *met != self.spec.health) && state.processes.values().any(|p| !p.is_ready(state.now))
+    }
+
+    /// L1, L4, S13: what was asked for last serves, and the controller says so.
+    fn is_converged(&mut self) {
+        if self.holds().iter().any(|h| h.reason == Reason::ProbeSuspect) && self.is_doubted() {
+            return;
+        }
+        let plan = self.plan.clone();
+        let status = plan.iter().flat_map(|plan| &plan.services).map(|s| s.status).next();
+        let live = self.live();
+        let digest = self.world.see().jars.get(&self.spec.jar.path).map(|(digest, _)| digest.to_string());
+        if status != Some(Status::Converged) || live.as_ref().map(|(_, digest)| digest.clone()) != digest {
+            let reasons: Vec<_> = self.holds().iter().map(|h| format!("{} ({})", h.reason, h.detail)).collect();
+            self.breaks("L1", format!("{digest:?} was asked for, {live:?} serves, {status:?}, {reasons:?}"));
+        }
+    }
+
+    /// The slot and the bytes that users reach.
+    fn live(&self) -> Option<(SlotName, String)> {
+        let state = self.world.see();
+        let port = state.routes(&self.spec.proxy.include).next()??;
+        let process = state.at_port(port).filter(|p| p.is_ready(state.now))?;
+        Some((process.slot.clone(), process.digest.to_string()))
+    }
+
+    /// What a policy still does by itself comes to its end.
+    fn keeps_still(&mut self) {
+        let policy = &self.spec.slot_policy;
+        let longest = policy.standby_for.unwrap_or_default() + policy.drain_deadline + policy.bake;
+        self.until(self.now() + u64::try_from(longest.as_millis()).unwrap() + 60_000);
+    }
+
+    /// S10: on a converged host a slotd that has just been started does nothing at all, however often it looks.
+    fn is_idle(&mut self) {
+        if !self.violations.is_empty() {
+            return;
+        }
+        let before = self.world.see().counts.clone();
+        let now = self.now();
+        self.slotds[0].starts_again(now);
+        self.until(now + WATCH / 10);
+        let after = self.world.see().counts.clone();
+        if before != after {
+            self.breaks("S10", format!("a converged host was touched: {before:?} became {after:?}"));
+        }
+    }
+}
+
+/// S14: whoever does nothing says why, what ends it and when he looks again.
+fn wordless(service: &ServicePlan, outcome: &Outcome) -> Option<String> {
+    let silent = service.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero());
+    if let Some(hold) = silent {
+        return Some(format!("the hold {} has no detail, no end or no time", hold.reason));
+    }
+    let failed = outcome.failures.iter().any(|(name, _)| *name == service.name);
+    match &service.next {
+        Next::Hold if service.holds.is_empty() => Some("nothing is done, and no reason is given".to_owned()),
+        Next::Nothing if !failed && !outcome.stepped.contains(&service.name) && service.status != Status::Converged => {
+            Some(format!("nothing is left to do, and it stands {}", service.status))
+        }
+        Next::Step(_) | Next::Hold | Next::Nothing => None,
+    }
+}
