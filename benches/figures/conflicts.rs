@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::jar::real_jar;
 use crate::support::manifest::Manifest;
-use crate::support::port::{bound, outgoing};
+use crate::support::port::{bound, is_free, outgoing};
 use crate::support::process;
 use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
@@ -70,7 +70,8 @@ fn row(kind: &str, document: &Value, took: Duration) {
 fn leftover_of_ours() {
     let site = site();
     let apply = site.spawn(&["apply"]);
-    until("the candidate is there", PATIENCE, || site.apps().len() == 2);
+    // once it listens it is in a session of its own: before, it would die with the group of the killed `apply`
+    until("the candidate listens", PATIENCE, || !is_free(site.port("real2")));
     apply.kill_9();
     site.desire(&Manifest::stub(&site, "3").drain("300ms"));
     decided("a leftover of ours", &site);

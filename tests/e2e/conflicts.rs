@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
-use crate::support::port::{bound, outgoing};
+use crate::support::port::{bound, is_free, outgoing};
 use crate::support::process::{self, Process};
 use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
@@ -105,7 +105,8 @@ fn a_candidate_that_a_killed_apply_has_left_is_stopped_for_another_release() {
     let site = site_with_idle_slot();
     site.desire(&Manifest::stub(&site, "2").drain("300ms"));
     let killed = site.spawn(&["apply"]);
-    until("the candidate is there", PATIENCE, || site.apps().len() == 2);
+    // once it listens it is in a session of its own: before, it would die with the group of the killed `apply`
+    until("the candidate listens", PATIENCE, || !is_free(site.port("real2")));
     killed.kill_9();
     site.desire(&Manifest::stub(&site, "3").drain("300ms"));
     site.slotd(&["plan"]).expect_code(0); // the candidate is ready meanwhile
