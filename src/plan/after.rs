@@ -5,7 +5,7 @@ use crate::model::id::{Digest, ReleaseId, SlotName};
 use crate::model::ledger::SlotRecord;
 use crate::model::release::Release;
 use crate::plan::deploy;
-use crate::plan::facts::{Case, Standing};
+use crate::plan::facts::Case;
 use crate::plan::ruling::Ruling;
 use crate::plan::step::Act;
 use crate::plan::target;
@@ -65,11 +65,6 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
     }
     let awaited = release.is_some_and(|r| record.release.as_ref() == Some(&r.id) && !deploy::serves(case, r));
     if awaited || may_be_asked_for(case, record) {
-        return None;
-    }
-    // Which release is asked for cannot be read: that is no reason to stop what may be it.
-    let unread = case.standing == Standing::Wanted && target::wanted(case).is_err();
-    if !record.served && unread {
         return None;
     }
     if !record.served {
