@@ -154,9 +154,14 @@ impl Bench {
 
     fn start_with(&self, config: &Path) {
         let log = self.root.join("logs/error.log");
+        let before = self.masters().len();
         let started = Command::new(binary()).arg("-e").arg(&log).arg("-c").arg(config).output().unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        wait("workers", || self.masters().iter().all(|master| !children(*master).is_empty()));
+        // The command ends at the fork; the new master takes its title, and its workers, a moment later.
+        wait("workers", || {
+            let masters = self.masters();
+            masters.len() > before && masters.iter().all(|master| !children(*master).is_empty())
+        });
     }
 
     fn nginx(&self) -> Observation<Nginx> {
