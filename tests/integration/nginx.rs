@@ -29,7 +29,7 @@ struct Bench {
 /// Ends every nginx that was started with this bench's folder in its command line: the pid file may be what a test broke.
 impl Drop for Bench {
     fn drop(&mut self) {
-        for pid in self.masters() {
+        for pid in self.titled() {
             signal(pid, "QUIT");
             wait("nginx ends", || !alive(pid));
         }
@@ -158,17 +158,19 @@ impl Bench {
         let started = Command::new(binary()).arg("-e").arg(&log).arg("-c").arg(config).output().unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         // The command ends at the fork; the new master takes its title, and its workers, a moment later.
-        wait("workers", || {
-            let masters = self.masters();
-            masters.len() > before && masters.iter().all(|master| !children(*master).is_empty())
-        });
+        wait("workers", || self.masters().len() > before);
     }
 
     fn nginx(&self) -> Observation<Nginx> {
         self.host.nginx(&self.service.proxy)
     }
 
+    /// With workers: a worker that was forked just now still has its master's title.
     fn masters(&self) -> Vec<u32> {
+        self.titled().into_iter().filter(|pid| !children(*pid).is_empty()).collect()
+    }
+
+    fn titled(&self) -> Vec<u32> {
         let root = self.root.to_str().unwrap();
         let pids = fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
         pids.filter(|pid| {

@@ -9,7 +9,7 @@ use crate::host::processes::{Bearer, Found, ProcessError, Signal};
 use crate::model::id::{BootId, Cookie, Identity, ReleaseId, ServiceName, SlotName};
 use crate::model::observed::Observation;
 
-/// While a process runs `exec` its environment reads as empty, usually for some microseconds. With fewer looks a machine that is
+/// While a process runs `exec` its environment reads as empty or cut short, usually for some microseconds. With fewer looks a machine that is
 /// out of breath makes more of its processes Unknown for a pass; so many take some milliseconds.
 const EXEC_LOOKS: u32 = 200;
 
@@ -72,13 +72,14 @@ fn bears(identity: &Identity) -> Observation<()> {
 }
 
 /// What the process was started with (`/proc/PID/environ`), which only its user and root can read. In the middle of an `exec`
-/// it has none, and that must not be taken for one without our cookie: spawning returns to us in just that moment.
+/// it has none or a part, and that must not be taken for one without our cookie: spawning returns to us in just that moment,
+/// and a wrapper that ends in `exec java` passes through it once more.
 pub(in crate::adapter) fn environment(pid: u32) -> io::Result<Vec<u8>> {
     for _ in 0..EXEC_LOOKS {
-        // Asked first: what was past its exec before the look has an environment in it.
-        let was_starting = stat::is_in_exec(pid)?;
+        // An exec that begins between two reads ends the file early: only the size tells a whole environment from a cut one.
+        let size = stat::environment_size(pid)?;
         let env = std::fs::read(format!("/proc/{pid}/environ"))?;
-        if !env.is_empty() || !was_starting {
+        if size == u64::try_from(env.len()).ok() {
             return Ok(env);
         }
         std::thread::yield_now();
@@ -117,33 +118,41 @@ pub(super) fn bearers(state: &Path) -> Observation<Vec<Bearer>> {
     };
     let mut all = Vec::new();
     for pid in pids.into_iter().filter(|pid| *pid != std::process::id()) {
-        match environment(pid) {
-            Ok(env) => all.extend(bearer(pid, &env, &boot, state)),
-            // It may be one of ours, and "none" could lead to a second start.
+        let found = match environment(pid) {
+            Ok(env) => bearer(pid, &env, &boot, state),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Observation::Unknown(format!("cannot read the environment of process {pid}: {error}"));
+                Observation::Unknown(format!("cannot read the environment of process {pid}: {error}"))
             }
-            Err(_others_or_gone) => {}
+            Err(_others_or_gone) => Observation::Absent,
+        };
+        match found {
+            Observation::Known(bearer) => all.push(bearer),
+            Observation::Absent => {}
+            // It may be one of ours, and "none" could lead to a second start.
+            Observation::Unknown(why) => return Observation::Unknown(why),
         }
     }
     Observation::Known(all)
 }
 
 /// The process is compared once more with what was read of it, so that both are the same process's.
-fn bearer(pid: u32, env: &[u8], boot: &BootId, state: &Path) -> Option<Bearer> {
-    let cookie = Cookie::new(variable(env, "SLOTD_COOKIE")?);
-    variable(env, STATE).filter(|text| Path::new(text) == state)?;
-    let stat = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
-    let identity = Identity { boot: boot.clone(), pid, start: stat.start, cookie: Some(cookie) };
-    let found = Found { resident: resident(pid).unwrap_or(0), age: stat.age(), identity };
-    let bearer = Bearer {
-        service: ServiceName::new(variable(env, "SLOTD_SERVICE")?),
-        slot: SlotName::new(variable(env, "SLOTD_SLOT")?),
-        release: ReleaseId::new(variable(env, "SLOTD_RELEASE")?),
-        parent: stat.parent,
-        found,
+fn bearer(pid: u32, env: &[u8], boot: &BootId, state: &Path) -> Observation<Bearer> {
+    let marks = || {
+        let cookie = Cookie::new(variable(env, "SLOTD_COOKIE")?);
+        variable(env, STATE).filter(|text| Path::new(text) == state)?;
+        let stat = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
+        let identity = Identity { boot: boot.clone(), pid, start: stat.start, cookie: Some(cookie) };
+        let found = Found { resident: resident(pid).unwrap_or(0), age: stat.age(), identity };
+        Some(Bearer {
+            service: ServiceName::new(variable(env, "SLOTD_SERVICE")?),
+            slot: SlotName::new(variable(env, "SLOTD_SLOT")?),
+            release: ReleaseId::new(variable(env, "SLOTD_RELEASE")?),
+            parent: stat.parent,
+            found,
+        })
     };
-    compare(&bearer.found.identity).known().map(|_| bearer)
+    let Some(bearer) = marks() else { return Observation::Absent };
+    compare(&bearer.found.identity).map(|_| bearer)
 }
 
 /// Pins the process first, compares then, and signals what is pinned: between comparing and signalling a number could become
@@ -189,9 +198,11 @@ mod tests {
     }
 
     fn sleeper(cookie: &str) -> (Sleeper, Identity) {
-        let mut command = Command::new("sleep");
+        bearing(Command::new("sleep").arg("60"), cookie)
+    }
+
+    fn bearing(command: &mut Command, cookie: &str) -> (Sleeper, Identity) {
         command
-            .arg("60")
             .env(STATE, "/nonexistent/slotd")
             .env("SLOTD_COOKIE", cookie)
             .env("SLOTD_SERVICE", "web")
@@ -233,6 +244,21 @@ mod tests {
         assert!(host.find(&identity).is_absent(), "a zombie");
         assert!(matches!(host.signal(&identity, Signal::Kill), Err(ProcessError::Gone { .. })));
         assert_eq!(child.0.wait().unwrap().signal(), Some(15));
+    }
+
+    /// A wrapper that ends in `exec java` does this once, and just then it must not look like a stranger or be overlooked.
+    #[test]
+    fn a_process_that_replaces_its_program_over_and_over_is_never_lost() {
+        let again = r#"test "$1" -lt 800 && exec /bin/sh -c "$0" "$0" $(($1 + 1)); exec sleep 60"#;
+        let mut command = Command::new("/bin/sh");
+        let (_child, identity) = bearing(command.args(["-c", again, again, "0"]), "found-4");
+        let host = LinuxHost::new("/nonexistent/slotd");
+        let title = || std::fs::read(format!("/proc/{}/cmdline", identity.pid)).unwrap();
+        while !title().starts_with(b"sleep") {
+            assert!(!host.find(&identity).is_absent());
+            let all = host.bearers();
+            assert!(all.known().is_none_or(|all| all.iter().any(|b| b.found.identity == identity)), "{all:?}");
+        }
     }
 
     #[test]

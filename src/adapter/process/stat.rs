@@ -36,19 +36,25 @@ pub fn read(pid: u32) -> io::Result<Stat> {
     parse(&String::from_utf8_lossy(&line)).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected /proc/PID/stat"))
 }
 
-/// Whether a process is in the middle of an `exec`: it has memory of its own already (`vsize`, field 23; a kernel thread never
-/// has any), and the place of its environment is not known yet (`env_end`, field 51).
-pub(super) fn is_in_exec(pid: u32) -> io::Result<bool> {
+/// How many bytes of environment a process has: none without memory (`vsize`, field 23: a kernel thread, a zombie), else those
+/// between `env_start` and `env_end` (fields 50 and 51). `None`: it is in the middle of an `exec`, with memory of its own already
+/// and a place for the environment that is not there yet or still grows. The kernel fills in `startcode` (field 26) only after
+/// that place (`load_elf_binary` in `fs/binfmt_elf.c`).
+pub(super) fn environment_size(pid: u32) -> io::Result<Option<u64>> {
     let line = std::fs::read(format!("/proc/{pid}/stat"))?;
-    Ok(lies_in_exec(&String::from_utf8_lossy(&line)))
+    Ok(said_size(&String::from_utf8_lossy(&line)))
 }
 
-fn lies_in_exec(line: &str) -> bool {
-    let Some((_, rest)) = line.rsplit_once(')') else { return false };
+fn said_size(line: &str) -> Option<u64> {
+    let (_, rest) = line.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_ascii_whitespace().collect();
     // The third field is the first behind the name.
-    let is_zero = |number: usize| fields.get(number - 3).is_none_or(|field| *field == "0");
-    !is_zero(23) && is_zero(51)
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    if field(23)? == 0 {
+        return Some(0);
+    }
+    field(26).filter(|code| *code != 0)?;
+    field(51)?.checked_sub(field(50)?)
 }
 
 /// Whether an error from a file under `/proc/PID` means that the process is gone: the folder is, or the process went between
@@ -85,15 +91,18 @@ mod tests {
     }
 
     #[test]
-    fn an_exec_under_way_has_memory_and_no_environment_yet() {
-        let line = |vsize: &str, env_end: &str| {
+    fn an_environment_has_a_size_but_not_in_the_middle_of_an_exec() {
+        let line = |vsize: &str, code: &str, start: &str, end: &str| {
             let mut fields = ["1"; 50];
-            (fields[23 - 3], fields[51 - 3]) = (vsize, env_end);
+            (fields[23 - 3], fields[26 - 3], fields[50 - 3], fields[51 - 3]) = (vsize, code, start, end);
             format!("10 (java) {}", fields.join(" "))
         };
-        assert!(lies_in_exec(&line("4096", "0")));
-        assert!(!lies_in_exec(&line("4096", "140737")) && !lies_in_exec(&line("0", "0")), "past it; a kernel thread");
-        assert!(!is_in_exec(std::process::id()).unwrap());
+        assert_eq!(said_size(&line("0", "0", "0", "0")), Some(0), "a kernel thread");
+        assert_eq!(said_size(&line("4096", "9", "140737", "140737")), Some(0), "started with an empty one");
+        assert_eq!(said_size(&line("4096", "0", "0", "0")), None, "in the middle of an exec");
+        assert_eq!(said_size(&line("4096", "0", "140737", "140737")), None, "a little later");
+        assert_eq!(said_size(&line("4096", "9", "140700", "140737")), Some(37));
+        assert!(environment_size(std::process::id()).unwrap().is_some_and(|size| size > 0));
     }
 
     #[test]
