@@ -8,12 +8,13 @@
 //! | 0 | [`model`] | the nouns | nothing of ours |
 //! | 1 | [`manifest`] | text to desired state | model |
 //! | 1 | [`plan`] | the decision, pure | model |
+//! | 1 | [`doctor`] | what a set-up guarantees, pure | model |
 //! | 1 | [`host`] | what we need of the machine, as traits | model |
 //! | 2 | [`event`] | what happened | model, plan |
 //! | 2 | [`observe`] | host to observed state | model, host |
 //! | 2 | [`adapter`] | `host` for Linux; the only place that touches files, processes and sockets | model, host |
 //! | 3 | [`execute`] | carries out steps | model, plan, host, event |
-//! | 3 | [`report`] | events, plans and statuses to text | model, manifest, plan, event |
+//! | 3 | [`report`] | events, plans and statuses to text | model, manifest, plan, event, doctor |
 //! | 4 | [`reconcile`] | one pass | model, plan, host, event, observe, execute |
 //! | 5 | [`controller`] | the loop around it | model, plan, host, event, observe, reconcile |
 //! | 6 | [`cli`] | puts it together | all |
@@ -23,6 +24,7 @@
 pub mod adapter;
 pub mod cli;
 pub mod controller;
+pub mod doctor;
 pub mod event;
 pub mod execute;
 pub mod host;

@@ -117,6 +117,12 @@ pub enum HostVerb {
     Run(RunArgs),
     /// How each service stands, which slot is live and by which evidence, what a rollback would be
     Status(StatusArgs),
+    /// What this host guarantees around a cutover, and what to change for more; touches nothing
+    ///
+    /// Reads nginx's configuration, its running master and the kernel's settings, and says for each service what a deployment costs
+    /// users by `cutover: flag` and by `cutover: reload`. Then what stands in the way, each with its place, what it leads to and
+    /// what to do: an error keeps the cutover of the manifest from working, a warning can cost requests, a note costs none.
+    Doctor(DoctorArgs),
     /// The application's own output
     Logs(LogsArgs),
     /// What was deployed when, how long each phase took, how it ended, and why
@@ -228,6 +234,17 @@ pub struct StatusArgs {
     pub exit_code: bool,
 }
 
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Which.
+    #[command(flatten)]
+    pub services: Services,
+    /// End with 3 when there is an error or a warning
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
 /// `logs`
 #[derive(Debug, Args)]
 pub struct LogsArgs {
@@ -290,6 +307,8 @@ pub enum Document {
     Plan,
     /// `history`
     History,
+    /// `doctor`
+    Doctor,
 }
 
 /// `30s`, `2m`, `1h 30m`; as in the manifest a unit is required.

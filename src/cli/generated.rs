@@ -8,6 +8,7 @@ use crate::cli::args::{Cli, Document};
 use crate::cli::console::Console;
 use crate::cli::exit::CliError;
 use crate::cli::wire;
+use crate::report::doctor::DoctorDocument;
 use crate::report::history::HistoryDocument;
 use crate::report::json::{PlanDocument, StatusDocument};
 
@@ -17,6 +18,7 @@ pub(super) fn schema(console: &mut Console, document: Option<Document>) -> Resul
         None => Ok(wire::schema()),
         Some(Document::Status) => serde_json::to_value(schemars::schema_for!(StatusDocument)),
         Some(Document::Plan) => serde_json::to_value(schemars::schema_for!(PlanDocument)),
+        Some(Document::Doctor) => serde_json::to_value(schemars::schema_for!(DoctorDocument)),
         Some(Document::History) => serde_json::to_value(schemars::schema_for!(HistoryDocument)),
     };
     let text = schema.and_then(|schema| serde_json::to_string_pretty(&schema)).map_err(CliError::failed)?;

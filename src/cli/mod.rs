@@ -8,6 +8,7 @@ pub mod args;
 pub mod console;
 pub mod context;
 mod decide;
+mod doctor;
 mod ending;
 pub mod exit;
 mod generated;
@@ -30,6 +31,7 @@ use crate::cli::console::Console;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::host::Host;
+use crate::host::survey::Survey;
 use crate::plan::person::Decision;
 
 /// Does what the command line asks, on the streams of this process.
@@ -127,12 +129,13 @@ fn on_host(context: &mut Context, verb: &HostVerb) -> Result<Exit, CliError> {
     runtime.block_on(dispatch(&host, context, verb))
 }
 
-async fn dispatch<H: Host>(host: &H, context: &mut Context, verb: &HostVerb) -> Result<Exit, CliError> {
+async fn dispatch<H: Host + Survey>(host: &H, context: &mut Context, verb: &HostVerb) -> Result<Exit, CliError> {
     match verb {
         HostVerb::Plan(args) => plan::plan(host, context, args).await,
         HostVerb::Apply(args) => apply::apply(host, context, args).await,
         HostVerb::Run(args) => run::run(host, context, args).await,
         HostVerb::Status(args) => status::status(host, context, args).await,
+        HostVerb::Doctor(args) => doctor::doctor(host, context, args),
         HostVerb::Logs(args) => logs::logs(host, context, args).await,
         HostVerb::History(args) => history::history(host, context, args),
         HostVerb::Rollback(args) => {

@@ -13,6 +13,7 @@ use crate::cli::context::{Context, Verbosity};
 use crate::cli::exit::CliError;
 use crate::event::Sink;
 use crate::host::Host;
+use crate::host::survey::Survey;
 use crate::model::desired::DesiredState;
 use crate::report::progress::{Lines, Silent, Spinners};
 use crate::report::trace::Trace;
@@ -23,7 +24,7 @@ use crate::manifest;
 pub(super) use crate::manifest::problem::Problems;
 
 /// The machine with this state folder; nothing is touched or made yet.
-pub(super) fn host(state: &Path) -> impl Host + use<> {
+pub(super) fn host(state: &Path) -> impl Host + Survey + use<> {
     // reqwest without a TLS provider panics when a client is built, for http:// too. A second call finds the first one's: no error.
     drop(rustls::crypto::ring::default_provider().install_default());
     LinuxHost::new(state)

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod probes;
 pub mod processes;
 pub mod proxy;
+pub mod survey;
 
 /// The whole machine, as the core sees it.
 pub trait Host:

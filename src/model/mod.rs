@@ -9,5 +9,6 @@ pub mod ledger;
 pub mod observed;
 pub mod release;
 pub mod route;
+pub mod setup;
 pub mod status;
 pub mod wake;

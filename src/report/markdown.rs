@@ -136,12 +136,12 @@ pub fn history(out: &mut dyn Write, history: &HistoryDocument) -> io::Result<()>
 }
 
 /// A text that breaks no table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     prose(text).replace('|', "\\|")
 }
 
 /// A text that is no markup, whatever a manifest or a log line put into it.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in one_line(text).chars() {
         match c {

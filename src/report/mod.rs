@@ -7,11 +7,13 @@
 //! | module | for whom |
 //! | --- | --- |
 //! | [`human`], [`summary`] | a person at a terminal, the log of a CI job |
+//! | [`doctor`] | each of them: what a host guarantees |
 //! | [`json`], [`history`] | programs; the documents of the contract |
 //! | [`markdown`] | a comment on a pull request |
 //! | [`progress`] | whoever waits for an `apply` |
 //! | [`trace`] | `-v`, and whatever collects traces |
 
+pub mod doctor;
 pub mod history;
 pub mod human;
 pub mod json;

@@ -86,14 +86,16 @@ fn first_and_second(site: &Site, cutover: &str) -> Manifest {
 }
 
 #[test]
-fn a_plan_changes_no_file_and_signals_nobody_whatever_is_to_be_done() {
+fn a_plan_and_a_doctor_change_no_file_and_signal_nobody_whatever_is_to_be_done() {
     let site = Site::new();
     let nothing: Vec<String> = Vec::new();
     site.desire(&Manifest::stub(&site, "1"));
     assert_eq!(touches(&site, &["plan"], 0), nothing, "before the first deployment");
+    assert_eq!(touches(&site, &["doctor"], 0), nothing, "doctor before the first deployment");
     assert!(!site.state().exists());
     first_and_second(&site, "flag");
     assert_eq!(touches(&site, &["plan"], 0), nothing, "with nothing to do");
+    assert_eq!(touches(&site, &["doctor", "--exit-code"], 0), nothing, "doctor where all is well");
     site.desire(&Manifest::stub(&site, "3"));
     assert_eq!(touches(&site, &["plan", "--detailed-exitcode"], 2), nothing, "with a deployment to do");
 }

@@ -44,6 +44,7 @@ fn every_verb_explains_itself() {
         "apply",
         "run",
         "status",
+        "doctor",
         "logs",
         "history",
         "rollback",
@@ -100,7 +101,7 @@ fn a_mistyped_verb_or_option_is_guessed() {
 
 #[test]
 fn without_a_manifest_nothing_is_done_and_4_is_the_end() {
-    for verb in ["validate", "config", "plan", "diff", "apply", "run", "status", "rollback web", "pause", "down"] {
+    for verb in ["validate", "config", "plan", "diff", "apply", "run", "status", "doctor", "rollback web", "pause", "down"] {
         let output = run(verb);
         assert_eq!(output.status.code(), Some(4), "{verb}");
         golden("cli/no-manifest.txt", &err(&output));
@@ -155,7 +156,7 @@ fn completions_and_manual_pages_are_generated() {
 
 #[test]
 fn the_documents_have_schemas() {
-    for (document, part) in [("status", "rollback"), ("plan", "drift"), ("history", "phases")] {
+    for (document, part) in [("status", "rollback"), ("plan", "drift"), ("history", "phases"), ("doctor", "guarantees")] {
         let schema: serde_json::Value = serde_json::from_str(&out(&run(&format!("schema --output {document}")))).unwrap();
         assert_eq!(schema["title"], format!("slotd {document}"));
         assert!(schema.to_string().contains(part), "{document}");
@@ -275,6 +276,23 @@ fn apply_gives_up_after_its_timeout_and_says_what_holds() {
     assert_eq!(plan.status.code(), Some(3), "{}", out(&plan));
     let stale = slotd(folder.path()).args(["apply", "--plan", "0123456789abcdef"]).output().unwrap();
     assert_eq!(stale.status.code(), Some(4), "{}", err(&stale));
+}
+
+#[test]
+fn a_doctor_ends_with_3_only_where_it_is_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &manifest(folder.path()));
+    let run = |line: &str| slotd(folder.path()).args(line.split(' ')).output().unwrap();
+    let output = run("doctor -o json");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let document: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(document["services"][0]["guarantees"][0]["promise"], "unknown");
+    assert_eq!(document["services"][0]["findings"][0]["severity"], "error");
+    assert_eq!(run("doctor web --exit-code").status.code(), Some(3));
+    let unknown = run("doctor nosuch");
+    assert_eq!(unknown.status.code(), Some(4));
+    assert!(err(&unknown).contains("known: web"), "{}", err(&unknown));
+    assert!(!folder.path().join("state").exists());
 }
 
 #[test]

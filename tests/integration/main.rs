@@ -14,6 +14,7 @@
 
 mod cli;
 mod convergence;
+mod doctor;
 mod layering;
 mod linux;
 mod manifest;

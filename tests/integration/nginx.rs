@@ -17,13 +17,13 @@ use slotd::model::observed::{Loaded, Nginx, Observation};
 use slotd::model::route::{RouteForm, RouteText, Target};
 
 /// A folder with a configuration, and whatever of nginx was started in it.
-struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     plain: u16,
     tls: u16,
-    service: ServiceSpec,
-    host: LinuxHost,
+    pub(crate) service: ServiceSpec,
+    pub(crate) host: LinuxHost,
 }
 
 /// Ends every nginx that was started with this bench's folder in its command line: the pid file may be what a test broke.
@@ -52,7 +52,7 @@ impl Drop for Victim {
     }
 }
 
-fn wait(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !done() {
         assert!(Instant::now() < end, "{what}: not within 20 s");
@@ -71,7 +71,7 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
 }
 
@@ -101,7 +101,7 @@ static CERTIFICATE: LazyLock<(String, String)> = LazyLock::new(|| {
     (fs::read_to_string(key).unwrap(), fs::read_to_string(cert).unwrap())
 });
 
-const ROUTE: &str = "include ROOT/service-url.inc; location / { proxy_pass $service_url; }";
+pub(crate) const ROUTE: &str = "include ROOT/service-url.inc; location / { proxy_pass $service_url; }";
 
 impl Bench {
     /// An http and an https server of the same service.
@@ -114,7 +114,7 @@ impl Bench {
         ))
     }
 
-    fn with(servers: &str) -> Self {
+    pub(crate) fn with(servers: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let root = fs::canonicalize(dir.path()).unwrap();
@@ -139,34 +139,59 @@ impl Bench {
         fs::write(self.service.proxy.nginx.config.clone(), self.filled(&text)).unwrap();
     }
 
-    fn filled(&self, text: &str) -> String {
+    pub(crate) fn filled(&self, text: &str) -> String {
         text.replace("ROOT", self.root.to_str().unwrap())
             .replace("PLAIN", &self.plain.to_string())
             .replace("TLS", &self.tls.to_string())
     }
 
-    fn start(&self) -> Nginx {
-        self.start_with(&self.service.proxy.nginx.config);
+    pub(crate) fn start(&self) -> Nginx {
+        self.start_binary(&binary())
+    }
+
+    pub(crate) fn start_binary(&self, program: &Path) -> Nginx {
+        self.run(Command::new(program), &self.service.proxy.nginx.config);
         // A worker names itself a moment after it was forked.
         wait("titles", || self.nginx().known().is_some_and(|nginx| !nginx.workers.is_empty()));
         self.nginx().known().cloned().unwrap_or_else(|| panic!("{:?}", self.nginx()))
     }
 
+    /// In a mount namespace of its own with another folder at this place; not where that is forbidden.
+    pub(crate) fn start_with_another(&self, folder: &Path) -> bool {
+        let mount = format!("mount -t tmpfs none '{}' && exec \"$0\" \"$@\"", folder.display());
+        let within = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", script]);
+            command
+        };
+        let may = within(&mount.replace("\"$0\"", "true")).output().is_ok_and(|output| output.status.success());
+        if may {
+            let mut command = within(&mount);
+            command.arg(binary());
+            self.run(command, &self.service.proxy.nginx.config);
+        }
+        may
+    }
+
     fn start_with(&self, config: &Path) {
+        self.run(Command::new(binary()), config);
+    }
+
+    fn run(&self, mut command: Command, config: &Path) {
         let log = self.root.join("logs/error.log");
         let before = self.masters().len();
-        let started = Command::new(binary()).arg("-e").arg(&log).arg("-c").arg(config).output().unwrap();
+        let started = command.arg("-e").arg(&log).arg("-c").arg(config).output().unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         // The command ends at the fork; the new master takes its title, and its workers, a moment later.
         wait("workers", || self.masters().len() > before);
     }
 
-    fn nginx(&self) -> Observation<Nginx> {
+    pub(crate) fn nginx(&self) -> Observation<Nginx> {
         self.host.nginx(&self.service.proxy)
     }
 
     /// With workers: a worker that was forked just now still has its master's title.
-    fn masters(&self) -> Vec<u32> {
+    pub(crate) fn masters(&self) -> Vec<u32> {
         self.titled().into_iter().filter(|pid| !children(*pid).is_empty()).collect()
     }
 
@@ -196,13 +221,13 @@ fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.map(|folder| folder.join("nginx")).find(|path| path.exists()).expect("these tests need nginx")
 }
 
-fn slot(name: &str) -> SlotName {
+pub(crate) fn slot(name: &str) -> SlotName {
     SlotName::new(name)
 }
 
@@ -211,7 +236,7 @@ fn text(form: RouteForm, generation: u64, slots: &[(&str, u16)]) -> RouteText {
     RouteText { generation, nonce: "c0ffee".into(), form, targets }
 }
 
-fn both(generation: u64) -> RouteText {
+pub(crate) fn both(generation: u64) -> RouteText {
     text(RouteForm::Flag, generation, &[("real1", 8081), ("real2", 8082)])
 }
 
@@ -489,7 +514,7 @@ async fn a_closed_folder_is_a_fault_and_really_hides_the_flag() {
     assert_eq!(bench.faults(), Vec::<String>::new());
 }
 
-fn running_as_root() -> bool {
+pub(crate) fn running_as_root() -> bool {
     fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0"))
 }
 

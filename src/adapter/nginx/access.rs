@@ -49,8 +49,7 @@ fn of_process(pid: u32) -> Option<Eyes> {
 }
 
 fn of_user(name: &str, group: Option<&str>) -> Result<Eyes, String> {
-    let unknown =
-        || format!("nginx's user `{name}` is not known on this machine, so nothing can be said about what its workers see");
+    let unknown = || format!("nginx's user `{name}` is not known on this machine");
     let user = User::from_name(name).ok().flatten().ok_or_else(unknown)?;
     let named = group.and_then(|group| Group::from_name(group).ok().flatten()).map(|group| group.gid);
     let gid = named.unwrap_or(user.gid);

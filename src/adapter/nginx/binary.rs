@@ -37,6 +37,9 @@ pub(super) struct Binary {
     pub(super) build: Build,
 }
 
+/// `nginx -V` prints constants.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(5);
+
 /// Builds by path, with the stamp of the binary that was asked.
 pub(super) type Kept = BTreeMap<PathBuf, (Stamp, Build)>;
 
@@ -48,11 +51,16 @@ pub(super) fn find(kept: &Mutex<Kept>, name: &str) -> Result<Binary, String> {
     if let Some((_, build)) = kept.get(&path).filter(|(then, _)| *then == stamp) {
         return Ok(Binary { path, build: build.clone() });
     }
-    let ended = run(Command::new(&path).arg("-V"), Duration::from_secs(5));
+    let ended = run(Command::new(&path).arg("-V"), TIME_TO_ANSWER);
     let ended = ended.map_err(|error| format!("{} -V: {error}", path.display()))?;
     let build = read(&ended.said).ok_or_else(|| format!("{} -V does not answer as nginx does", path.display()))?;
     kept.insert(path.clone(), (stamp, build.clone()));
     Ok(Binary { path, build })
+}
+
+/// The version that this command says; `None`: it is no nginx, or cannot be run.
+pub(super) fn version(command: &mut Command) -> Option<String> {
+    run(command, TIME_TO_ANSWER).ok().and_then(|ended| read(&ended.said)).map(|build| build.version)
 }
 
 fn resolve(name: &str) -> Option<PathBuf> {

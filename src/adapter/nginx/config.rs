@@ -21,6 +21,8 @@ pub(super) struct Config {
     pub(super) tree: Vec<Directive>,
     /// What could not be read, each with its place.
     pub(super) problems: Vec<Problem>,
+    /// Every file that was looked for.
+    pub(super) files: Vec<Arc<Path>>,
 }
 
 /// A part that could not be read.
@@ -28,7 +30,9 @@ pub(super) struct Config {
 pub(super) struct Problem {
     /// The file that could not be read.
     pub(super) file: Arc<Path>,
-    /// A sentence with the place.
+    /// Where that shows; `None`: it is the main file.
+    pub(super) at: Option<Place>,
+    /// What is wrong, without the place.
     pub(super) what: String,
 }
 
@@ -92,8 +96,9 @@ fn read(main: &Path) -> Reading {
     // nginx takes the folder of the main file for `include`, whatever -p says (src/core/nginx.c, ngx_process_options).
     let folder = main.parent().unwrap_or(Path::new("/")).to_owned();
     let mut reader = Reader { folder, files: BTreeMap::new(), patterns: BTreeMap::new(), problems: Vec::new() };
-    let tree = reader.file(&Arc::from(main), "the configuration", 0);
-    let config = Arc::new(Config { tree, problems: reader.problems });
+    let tree = reader.file(&Arc::from(main), None, 0);
+    let files = reader.files.keys().cloned().collect();
+    let config = Arc::new(Config { tree, problems: reader.problems, files });
     Reading { files: reader.files, patterns: reader.patterns, config }
 }
 
@@ -105,24 +110,24 @@ struct Reader {
 }
 
 impl Reader {
-    fn file(&mut self, path: &Arc<Path>, from: &str, depth: usize) -> Vec<Directive> {
+    fn file(&mut self, path: &Arc<Path>, from: Option<&Place>, depth: usize) -> Vec<Directive> {
         // Stamped before it is read: a change in between shows as a change afterwards.
         self.files.insert(path.clone(), Stamp::of(path));
         if depth > DEEPEST_INCLUDE || self.files.len() > MOST_FILES {
-            self.problem(path, format!("{from}: includes without an end"));
+            self.problem(path, from.cloned(), "includes without an end".to_owned());
             return Vec::new();
         }
         let text = match fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
-                self.problem(path, format!("{from}: cannot read {}: {error}", path.display()));
+                self.problem(path, from.cloned(), format!("cannot read {}: {error}", path.display()));
                 return Vec::new();
             }
         };
         match lexer::parse(&text, path) {
             Ok(directives) => self.follow(directives, depth),
             Err(fault) => {
-                self.problem(path, format!("{}:{}: {}", path.display(), fault.line, fault.what));
+                self.problem(path, Some(Place { file: path.clone(), line: fault.line }), fault.what.to_owned());
                 Vec::new()
             }
         }
@@ -138,11 +143,10 @@ impl Reader {
                 continue;
             };
             directive.files = self.named(&pattern, &directive.at);
-            let from = directive.at.to_string();
-            let files = directive.files.clone();
+            let (from, files) = (directive.at.clone(), directive.files.clone());
             out.push(directive);
             for file in &files {
-                out.extend(self.file(file, &from, depth + 1));
+                out.extend(self.file(file, Some(&from), depth + 1));
             }
         }
         out
@@ -162,14 +166,14 @@ impl Reader {
                 files
             }
             Err(why) => {
-                self.problem(&Arc::from(path), format!("{at}: cannot follow the pattern {pattern}: {why}"));
+                self.problem(&Arc::from(path), Some(at.clone()), format!("cannot follow the pattern {pattern}: {why}"));
                 Vec::new()
             }
         }
     }
 
-    fn problem(&mut self, file: &Arc<Path>, what: String) {
-        self.problems.push(Problem { file: file.clone(), what });
+    fn problem(&mut self, file: &Arc<Path>, at: Option<Place>, what: String) {
+        self.problems.push(Problem { file: file.clone(), at, what });
     }
 }
 
@@ -206,7 +210,8 @@ mod tests {
         let main = dir.path().join("main.conf");
         let first = load(&kept, &main);
         assert_eq!(names(&first), ["a", "include", "one", "two", "include", "z"]);
-        assert!(first.problems[0].what.contains("main.conf:1: cannot read"), "{:?}", first.problems);
+        let problem = &first.problems[0];
+        assert!(problem.at.as_ref().is_some_and(|at| at.line == 1) && problem.what.starts_with("cannot read"), "{problem:?}");
         assert!(Arc::ptr_eq(&first, &load(&kept, &main)), "unchanged files are not read again");
 
         put("1.inc", "uno;");

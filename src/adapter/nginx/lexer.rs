@@ -5,6 +5,8 @@ use std::path::Path;
 use std::str::Chars;
 use std::sync::Arc;
 
+use crate::model::setup::Spot;
+
 /// Deeper than any real configuration; a bound, because reading descends with the blocks.
 const DEEPEST: usize = 64;
 
@@ -15,6 +17,12 @@ pub(super) struct Place {
     pub(super) file: Arc<Path>,
     /// Counted from one.
     pub(super) line: usize,
+}
+
+impl From<&Place> for Spot {
+    fn from(place: &Place) -> Self {
+        Self { file: place.file.to_path_buf(), line: Some(place.line) }
+    }
 }
 
 impl std::fmt::Display for Place {

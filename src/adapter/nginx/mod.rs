@@ -30,6 +30,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod servers;
+mod survey;
 mod write;
 
 /// What is kept from pass to pass, each with the stamps of the files that it came from.
@@ -53,7 +54,7 @@ impl Proxy for LinuxHost {
     }
 
     fn faults(&self, service: &ServiceSpec, nginx: Option<&Nginx>) -> Vec<String> {
-        faults::find(&self.nginx, &service.proxy, nginx)
+        faults::find(&self.nginx, &service.proxy, nginx).iter().map(ToString::to_string).collect()
     }
 
     async fn loaded(&self, service: &ServiceSpec, text: &RouteText) -> Observation<Loaded> {

@@ -184,7 +184,7 @@ mod tests {
     /// How the server of this body listens, and its name.
     fn read(body: &str) -> (Vec<String>, Option<String>) {
         let tree = lexer::parse(&format!("http {{ server {{ {body} }} }}"), Path::new("/f")).unwrap();
-        let config = Config { tree, problems: vec![] };
+        let config = Config { tree, problems: vec![], files: vec![] };
         let servers = all(&config);
         let shown = |l: &Listen| format!("{}{}", l.address, if l.ssl { " ssl" } else { "" });
         (servers[0].listens().iter().map(shown).collect(), servers[0].name())

@@ -108,7 +108,7 @@ pub(super) fn write(order: &Order<'_>) -> Result<(), ProxyError> {
 fn set_flags(order: &Order<'_>) -> Result<(), ProxyError> {
     let dir = &order.service.proxy.flag_dir;
     let invalid = |why: String| io_error("use", dir)(io::Error::new(ErrorKind::InvalidInput, why));
-    if let Some(why) = faults::unfit_name(dir) {
+    if let Some(why) = faults::unfit_name(dir).map(|fault| fault.to_string()) {
         return Err(invalid(why));
     }
     let Some(at) = order.text.targets.iter().position(|target| target.slot == *order.live) else {

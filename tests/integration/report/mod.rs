@@ -16,7 +16,7 @@ use slotd::plan::Next;
 use slotd::report::palette::Palette;
 use slotd::report::progress::{Lines, Spinners};
 use slotd::report::summary::{Ending, Outcome};
-use slotd::report::{human, json, markdown, summary};
+use slotd::report::{doctor, human, json, markdown, summary};
 
 use crate::support::golden;
 
@@ -114,6 +114,14 @@ fn every_document_meets_its_own_schema() {
     check(&json::status(&sample::deploying()));
     check(&json::ending(&held()));
     check(&sample::history());
+    check(&doctor::document(&sample::diagnoses()));
+}
+
+#[test]
+fn a_diagnosis_says_the_guarantee_of_each_cutover_and_what_to_do() {
+    golden("report/doctor.txt", &text(|out| doctor::human(out, &sample::diagnoses(), &Palette::plain())));
+    golden("report/doctor.md", &text(|out| doctor::markdown(out, &sample::diagnoses())));
+    golden("report/doctor.json", &pretty(&doctor::document(&sample::diagnoses())));
 }
 
 fn check<T: Serialize + JsonSchema>(document: &T) {

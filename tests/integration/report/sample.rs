@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use slotd::doctor::{Diagnosis, Finding, Guarantee, Promise, Severity};
 use slotd::event::Event;
 use slotd::model::boot::BootForm;
+use slotd::model::desired::CutoverMode;
 use slotd::model::id::{BootId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use slotd::model::setup::{Check, Fault, Spot};
 use slotd::model::status::{Reason, Status};
 use slotd::plan::drift::Drift;
 use slotd::plan::hold::Hold;
@@ -184,4 +187,35 @@ pub(crate) fn history() -> HistoryDocument {
         ServiceHistory { name: "fresh".to_owned(), deployments: vec![] },
         ServiceHistory { name: "webservice".to_owned(), deployments },
     ])
+}
+
+/// One service on which all is well, and one by reload on a stock nginx.
+pub(crate) fn diagnoses() -> Vec<Diagnosis> {
+    let guarantees = |flag: &str| {
+        [
+            Guarantee { cutover: CutoverMode::Flag, promise: Promise::NoneLost, sentence: flag.to_owned() },
+            Guarantee {
+                cutover: CutoverMode::Reload,
+                promise: Promise::IdleClosed,
+                sentence: "no request on a fresh connection is lost; idle ones are closed".to_owned(),
+            },
+        ]
+    };
+    let fault = Fault {
+        check: Check::KeepaliveClosed,
+        at: Some(Spot { file: "/etc/nginx/conf.d/site.conf".into(), line: Some(7) }),
+        found: "nginx 1.22.1 keeps idle connections of clients here and closes them at a reload".to_owned(),
+        means: "a client that is just sending its next request on one sees it reset".to_owned(),
+        mend: "use `cutover: flag` | or a newer nginx".to_owned(),
+    };
+    let one = |name: &str, cutover, findings| Diagnosis {
+        service: ServiceName::new(name),
+        cutover,
+        nginx: "nginx 1.22.1 (master 4711)".to_owned(),
+        version: Some("1.22.1".to_owned()),
+        guarantees: guarantees("no request is lost, on fresh and on kept connections"),
+        findings,
+    };
+    let finding = Finding { severity: Severity::Warning, fault };
+    vec![one("old", CutoverMode::Reload, vec![finding]), one("web", CutoverMode::Flag, vec![])]
 }
