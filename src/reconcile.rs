@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{Event, Sink};
-use crate::execute::{self, ExecuteError, Reloaded, Scene};
+use crate::execute::{self, ExecuteError, Reloaded, Scene, history};
 use crate::host::Host;
 use crate::host::ledgers::LedgerError;
 use crate::host::lock::LockError;
@@ -14,6 +14,7 @@ use crate::model::observed::ObservedState;
 use crate::model::status::{Reason, Status};
 use crate::model::wake::Wake;
 use crate::observe::observe;
+use crate::observe::past::past;
 use crate::observe::watch::Watch;
 use crate::plan::hold::Hold;
 use crate::plan::person::{self, Decision, Refusal};
@@ -102,9 +103,17 @@ pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<P
         looks = looks.saturating_sub(1);
         match half_ready(goal, &observed) {
             Some(interval) if looks > 0 => host.wait(&[], interval).await,
-            Some(_) | None => return Ok(plan),
+            Some(_) | None => return with_past(host, plan),
         }
     }
+}
+
+/// The plan with what the history of each service says, for people.
+fn with_past<H: Host>(host: &H, mut plan: Plan) -> Result<Plan, ReconcileError> {
+    for service in &mut plan.services {
+        service.view.past = past(&host.history(&service.name)?);
+    }
+    Ok(plan)
 }
 
 /// The time until another look may count a further good answer of a slot that has given some, but not enough.
@@ -373,8 +382,9 @@ pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision) -> Resu
     for service in plan(&goal.desired, &observed, goal.orphans).services {
         let Some(seen) = observed.services.get(&service.name) else { continue };
         let mut ledger = seen.ledger.clone();
-        let sentence = person::decide(decision, &service, &mut ledger)?;
+        let sentence = person::decide(decision, &service, &mut ledger, &observed.now)?;
         host.commit(&service.name, &ledger)?;
+        history::decided(host, &service.name, &seen.ledger, &ledger, observed.now.wall)?;
         said.push((service.name, sentence));
     }
     Ok(said)

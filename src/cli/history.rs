@@ -59,6 +59,7 @@ fn deployment(line: HistoryLine) -> Deployment {
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Deployed => "deployed",
+        Outcome::RolledBack => "rolled_back",
         Outcome::Quarantined => "quarantined",
         Outcome::Superseded => "superseded",
         Outcome::Reverted => "reverted",

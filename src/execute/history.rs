@@ -3,6 +3,7 @@
 use crate::execute::Scene;
 use crate::host::Host;
 use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
+use crate::model::id::ServiceName;
 use crate::model::ledger::{Deployment, Ledger};
 use crate::plan::record::Prepared;
 use crate::plan::step::Act;
@@ -16,17 +17,34 @@ pub(super) fn write<H: Host>(
     after: &Ledger,
     with: &Prepared,
 ) -> Result<(), LedgerError> {
-    let ended = before.deployment.as_ref().filter(|d| after.deployment.as_ref().is_none_or(|now| now.release != d.release));
+    let ended = ended(before, after);
     if let Some(line) = afterwards(act, before, ended.is_some(), with) {
         return host.append(&scene.spec.name, &line);
     }
     let Some(ended) = ended else { return Ok(()) };
+    let back = before.person.rollback.as_ref().is_some_and(|back| back.to == ended.release);
     let (outcome, why) = if let Act::Quarantine { cause, .. } = act {
         (Outcome::Quarantined, Some(cause.clone()))
+    } else if !matches!(act, Act::Finish { .. }) {
+        (Outcome::Superseded, None)
     } else {
-        (if matches!(act, Act::Finish { .. }) { Outcome::Deployed } else { Outcome::Superseded }, None)
+        (if back { Outcome::RolledBack } else { Outcome::Deployed }, None)
     };
-    host.append(&scene.spec.name, &finished(ended, outcome, why, with))
+    host.append(&scene.spec.name, &finished(ended, outcome, why, with.now.wall))
+}
+
+/// A line for the deployment that a person's decision, taken at this time of the wall clock, has put an end to.
+///
+/// # Errors
+/// When the history cannot be written.
+pub fn decided<H: Host>(host: &H, name: &ServiceName, before: &Ledger, after: &Ledger, wall: i64) -> Result<(), LedgerError> {
+    let line = ended(before, after).map(|ended| finished(ended, Outcome::Superseded, None, wall));
+    line.map_or(Ok(()), |line| host.append(name, &line))
+}
+
+/// The deployment that was under way and is not any more.
+fn ended<'a>(before: &'a Ledger, after: &Ledger) -> Option<&'a Deployment> {
+    before.deployment.as_ref().filter(|d| after.deployment.as_ref().is_none_or(|now| now.release != d.release))
 }
 
 /// A line about a deployment that has its own line already: it went back later, or its predecessor was not stopped cleanly.
@@ -48,14 +66,14 @@ fn afterwards(act: &Act, before: &Ledger, ends_a_deployment: bool, with: &Prepar
 }
 
 /// The line of a deployment, with the time of each phase.
-fn finished(ended: &Deployment, outcome: Outcome, why: Option<String>, with: &Prepared) -> HistoryLine {
+fn finished(ended: &Deployment, outcome: Outcome, why: Option<String>, ended_at: i64) -> HistoryLine {
     let phases = ended.phases.windows(2).map(|pair| {
         let (name, at) = &pair[1];
         (name.clone(), u64::try_from(at.since(pair[0].1).as_millis()).unwrap_or(u64::MAX))
     });
     HistoryLine {
         began: ended.began,
-        ended: with.now.wall,
+        ended: ended_at,
         version: ended.version.clone(),
         release: ended.release.to_string(),
         slot: ended.slot.as_ref().map_or_else(String::new, ToString::to_string),

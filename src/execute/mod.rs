@@ -1,6 +1,6 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
-mod history;
+pub mod history;
 mod vacancy;
 
 use std::collections::BTreeMap;
@@ -253,6 +253,7 @@ async fn carry_out<H: Host>(
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
         | Act::Quarantine { .. }
+        | Act::Mark { .. }
         | Act::Settle { .. }
         | Act::Prove { .. }
         | Act::RecordHealth

@@ -13,6 +13,8 @@ use crate::model::ledger::Ledger;
 pub enum Outcome {
     /// It serves.
     Deployed,
+    /// It serves, because a person went back to it.
+    RolledBack,
     /// Its release was quarantined.
     Quarantined,
     /// Another release was asked for meanwhile.

@@ -41,6 +41,7 @@ enum Form<'s> {
     Object,
     List,
     Integer,
+    Bool,
     Text,
     Choice(Vec<&'s str>),
 }
@@ -60,6 +61,7 @@ impl<'s> Walk<'s, '_> {
             (Content::Map(entries), Form::Object) => self.object(&want, entries, at),
             (Content::List(items), Form::List) => Some(self.list(&want, items, at)),
             (Content::Number(number), Form::Integer) => self.integer(&want, number, node, at),
+            (Content::Bool(value), Form::Bool) => Some(Value::Bool(*value)),
             (Content::Text(text), Form::Text) => self.text(&want, text, node, at),
             (Content::Text(text), Form::Choice(choices)) => self.choice(&want, choices, text, node, at),
             (content, form) => {
@@ -230,6 +232,7 @@ fn form(schema: &Value) -> Form<'_> {
         Some("object") => Form::Object,
         Some("array") => Form::List,
         Some("integer") => Form::Integer,
+        Some("boolean") => Form::Bool,
         Some(_) | None => Form::Text,
     }
 }
@@ -260,6 +263,7 @@ fn expected(want: &Want<'_>) -> String {
             let (least, most) = range(want.schema);
             format!("a whole number from {least} to {most}")
         }
+        Form::Bool => "true or false".to_owned(),
         Form::Text => want.schema["title"].as_str().unwrap_or("a text").to_owned(),
         Form::Choice(choices) => choices.join(" or "),
     }
@@ -292,6 +296,7 @@ fn advice(content: &Content, form: &Form<'_>, kind: &str, optional: bool) -> Str
         (_, Form::List) => "write it as in [a, b]".to_owned(),
         (_, Form::Object) => "write key: value lines under it".to_owned(),
         (_, Form::Integer) => "write digits only".to_owned(),
+        (_, Form::Bool) => "write true or false, without quotes".to_owned(),
         (_, Form::Choice(_)) => "choose one of these words".to_owned(),
         (_, Form::Text) => "write a single value".to_owned(),
     }

@@ -75,6 +75,10 @@ pub(super) struct Jar {
     /// What the file must hash to, verified before it is taken.
     #[serde(default)]
     pub(super) sha256: Option<Sha256>,
+    /// false: no earlier release can serve again once this one has, because of what it makes of the data (a migration). slotd then
+    /// goes back across it neither by itself nor by slotd rollback, and remembers that as long as it remembers the release.
+    #[serde(default = "rollback_safe")]
+    pub(super) rollback_safe: bool,
 }
 
 /// A named place.
@@ -278,6 +282,10 @@ choices! {
         Flag: "A file whose existence nginx looks at for each request: one system call and no reload.",
         Reload: "One line in the include, and one reload of nginx for a cutover.",
     }
+}
+
+fn rollback_safe() -> bool {
+    true
 }
 
 fn seconds(count: u64) -> Span {

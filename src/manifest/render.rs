@@ -36,6 +36,7 @@ fn jar(spec: &JarSpec) -> raw::Jar {
         version: Version(spec.version.clone()),
         path: file(&spec.path),
         sha256: spec.sha256.as_ref().map(|digest| Sha256(digest.as_str().to_owned())),
+        rollback_safe: spec.rollback_safe,
     }
 }
 

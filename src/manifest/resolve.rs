@@ -38,6 +38,7 @@ fn jar(raw: raw::Jar, folder: &Path) -> JarSpec {
         version: raw.version.0,
         path: absolute(folder, &raw.path.0),
         sha256: raw.sha256.map(|digest| Digest::new(digest.0.to_ascii_lowercase())),
+        rollback_safe: raw.rollback_safe,
     }
 }
 

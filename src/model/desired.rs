@@ -45,6 +45,16 @@ pub struct JarSpec {
     pub path: PathBuf,
     /// What the bytes must hash to, where the manifest says so.
     pub sha256: Option<Digest>,
+    /// Whether an earlier release can serve again once this one has; a ledger of before it was there takes it for granted.
+    #[serde(default = "JarSpec::is_safe")]
+    pub rollback_safe: bool,
+}
+
+impl JarSpec {
+    /// What is taken for granted.
+    fn is_safe() -> bool {
+        true
+    }
 }
 
 /// A named place.

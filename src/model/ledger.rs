@@ -1,6 +1,6 @@
 //! What cannot be observed, and is therefore remembered: generation, identity records, attempts, what a person decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,9 @@ pub struct Ledger {
     pub quarantine: BTreeMap<ReleaseId, String>,
     /// Releases that served and proved themselves, newest last, the last ten.
     pub good: Vec<ReleaseId>,
+    /// Releases that are not safe to go back from (`jar.rollback_safe: false`); a ledger of before they were there has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub one_way: BTreeMap<ReleaseId, OneWay>,
     /// What a person decided.
     pub person: Person,
     /// The deployment under way.
@@ -69,6 +72,7 @@ impl Default for Ledger {
             failures: Vec::new(),
             quarantine: BTreeMap::new(),
             good: Vec::new(),
+            one_way: BTreeMap::new(),
             person: Person::default(),
             deployment: None,
             proven_health: None,
@@ -191,6 +195,16 @@ pub struct Failure {
     pub boot: BootId,
     /// One sentence.
     pub why: String,
+}
+
+/// What a release that is not safe to go back from has done to those before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneWay {
+    /// Nothing: it has not taken the traffic yet.
+    Ahead,
+    /// It has taken the traffic, and these were known before it: they do not serve again.
+    Behind(BTreeSet<ReleaseId>),
 }
 
 /// What a person decided; only a person, or a manifest that asks for another release, ends it.

@@ -7,6 +7,7 @@ pub mod desired;
 pub mod id;
 pub mod ledger;
 pub mod observed;
+pub mod past;
 pub mod release;
 pub mod route;
 pub mod setup;

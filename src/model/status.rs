@@ -95,6 +95,7 @@ reasons! {
     ProbeSuspect = "probe_suspect", Person, "the live slot fails a health check that the manifest has just changed";
     Down = "down", Person, "a person stopped the service";
     Superseded = "superseded", Person, "a newer manifest was accepted meanwhile";
+    RollbackUnsafe = "rollback_unsafe", Person, "a release that served in between is not safe to go back from (`jar.rollback_safe: false`)";
 }
 
 impl fmt::Display for Reason {

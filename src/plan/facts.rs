@@ -10,6 +10,7 @@ use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm, RouteText, Target};
 
 use crate::plan::lead::RELOAD_AGAIN;
+use crate::plan::way_back;
 
 /// Bad answers in a row before a live slot counts as not ready: one or two are a slow garbage collection, and a cutover for
 /// each of those would move traffic back and forth.
@@ -272,13 +273,25 @@ impl<'a> Case<'a> {
         let all = self.alternatives(not);
         let quarantined = |slot: &SlotName| self.release(slot).is_some_and(|r| self.ledger().quarantine.contains_key(r));
         let served = |slot: &SlotName| self.record(slot).is_some_and(|record| record.served);
-        let last = |slot: &&SlotName| *slot != not && self.is_ready(slot) && served(slot) && !quarantined(slot);
+        let barred = |slot: &SlotName| self.barrier(self.release(slot)).is_some();
+        let last = |slot: &&SlotName| *slot != not && self.is_ready(slot) && served(slot) && !quarantined(slot) && !barred(slot);
         if all.is_empty() { self.places().into_iter().filter(last).collect() } else { all }
     }
 
     /// Whether what runs in a slot has served and may serve again.
     fn can_serve(&self, slot: &SlotName) -> bool {
-        self.record(slot).is_some_and(|record| record.served) && !self.has_failed(slot)
+        let served = self.record(slot).is_some_and(|record| record.served);
+        served && !self.has_failed(slot) && self.barrier(self.release(slot)).is_none()
+    }
+
+    /// The release that forbids going back to this one.
+    pub(super) fn barrier(&self, release: Option<&ReleaseId>) -> Option<&'a ReleaseId> {
+        way_back::barrier(self.ledger(), self.live().and_then(|live| self.release(live)), release)
+    }
+
+    /// What people call a release.
+    pub(super) fn label(&self, release: &'a ReleaseId) -> &'a str {
+        self.ledger().releases.get(release).map_or(release.as_str(), |known| known.version.as_str())
     }
 
     /// Whether what runs in a slot has failed: it is condemned, or its release is in quarantine.

@@ -18,6 +18,7 @@ use crate::plan::pace;
 use crate::plan::ruling::{Ruling, hold};
 use crate::plan::step::Act;
 use crate::plan::target;
+use crate::plan::way_back;
 
 /// What the live slot needs before anything else is thought of. A release that has failed here before holds up no other one.
 pub(super) fn heal(case: &Case<'_>, target: Option<&Release>) -> Ruling {
@@ -54,10 +55,15 @@ fn needed(case: &Case<'_>) -> Ruling {
         // Somebody else is on its port, so nothing can be started there; another slot can take the traffic.
         (Observation::Absent, Observation::Known(others)) if !others.is_empty() => match case.resorts(live).first() {
             Some(to) => go_over(case, live, to, &format!("{live} is dead, and its port is taken")),
-            None => Ruling::clear(),
+            None => barred(case, live),
         },
         (Observation::Absent, Observation::Known(_) | Observation::Absent) => dead(case, live),
     }
+}
+
+/// What is ready, and not gone back to: the failed release alone can be helped.
+fn barred(case: &Case<'_>, live: &SlotName) -> Ruling {
+    way_back::barred(case, live).map_or_else(Ruling::clear, Ruling::note)
 }
 
 fn unknown(slot: &SlotName, why: &str) -> Hold {
@@ -85,7 +91,7 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     if case.bad(live) < BAD_ANSWERS {
         return Ruling::block(confirming(case, live));
     }
-    let Some(to) = case.resorts(live).first().copied() else { return Ruling::clear() };
+    let Some(to) = case.resorts(live).first().copied() else { return barred(case, live) };
     go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
 }
 
@@ -167,7 +173,8 @@ fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
     let release = restartable(case, live);
     match case.resorts(live).first() {
         Some(to) if !release.is_some_and(|r| stays(case, live, r)) => go_over(case, live, to, &format!("{live} is dead")),
-        Some(_) | None => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
+        Some(_) => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
+        None => barred(case, live).then(|| release.map_or_else(Ruling::clear, |release| restart(case, live, release))),
     }
 }
 

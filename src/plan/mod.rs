@@ -34,6 +34,7 @@ mod target;
 mod teardown;
 mod upkeep;
 pub mod view;
+mod way_back;
 
 use std::time::Duration;
 

@@ -1,9 +1,11 @@
 //! What a person decides, as a change of the ledger that the planner then follows.
 
-use crate::model::id::{Identity, ReleaseId, ServiceName};
+use crate::model::id::{Identity, Now, ReleaseId, ServiceName};
 use crate::model::ledger::{Ledger, Rollback};
 use crate::plan::ServicePlan;
+use crate::plan::record;
 use crate::plan::view::SlotView;
+use crate::plan::way_back;
 
 /// A verb of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +43,9 @@ pub struct Refusal {
 ///
 /// # Errors
 /// [`Refusal`] when there is nothing that the decision could be about; the ledger is then unchanged.
-pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, Refusal> {
+pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, Refusal> {
     let said = match decision {
-        Decision::Rollback { to } => rollback(to.as_deref(), plan, ledger),
+        Decision::Rollback { to } => rollback(to.as_deref(), plan, ledger, now),
         Decision::Promote => promote(plan, ledger),
         Decision::Pause => Ok(pause(ledger)),
         Decision::Resume => Ok(resume(ledger)),
@@ -54,15 +56,21 @@ pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger) -> R
     said.map_err(|why| Refusal { service: plan.name.clone(), why })
 }
 
-fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, String> {
+fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, String> {
     let away = asked_for(plan).ok_or("the manifest's release is unknown, so there is nothing to go back from")?;
     let current = live(plan).and_then(|slot| slot.running.as_ref()?.release.clone());
     let to = match to {
         Some(version) => named(version, ledger)?,
-        None => previous(current.as_ref(), &away, ledger).ok_or("no earlier good release is kept; see `slotd history`")?,
+        None => previous(plan)?,
     };
     if current.as_ref() == Some(&to) {
         return Err(format!("{} serves already", label(&to, ledger)));
+    }
+    if let Some(by) = way_back::barrier(ledger, current.as_ref(), Some(&to)) {
+        let (to, by) = (label(&to, ledger), label(by, ledger));
+        return Err(format!(
+            "{to} was known before {by}, and release {by} is not safe to go back from (jar.rollback_safe: false)"
+        ));
     }
     let sentence = format!(
         "going back to {}; {} is held until the manifest asks for another release",
@@ -70,6 +78,7 @@ fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger) -> Result
         label(&away, ledger)
     );
     ledger.quarantine.remove(&to);
+    record::begin(ledger, &to, &label(&to, ledger), now);
     ledger.person.rollback = (away != to).then_some(Rollback { away, to });
     ledger.person.down = false;
     Ok(sentence)
@@ -94,10 +103,11 @@ fn named(version: &str, ledger: &Ledger) -> Result<ReleaseId, String> {
     })
 }
 
-/// The last release that proved itself and is neither what serves nor what the manifest asks for.
-fn previous(current: Option<&ReleaseId>, away: &ReleaseId, ledger: &Ledger) -> Option<ReleaseId> {
-    let other = |id: &&ReleaseId| Some(*id) != current && *id != away && ledger.releases.contains_key(id);
-    ledger.good.iter().rev().find(other).cloned()
+/// What `status` says that a rollback would go to.
+fn previous(plan: &ServicePlan) -> Result<ReleaseId, String> {
+    let rollback = &plan.view.rollback;
+    let why = || rollback.why.clone().unwrap_or_default();
+    rollback.to.clone().ok_or_else(|| format!("there is nothing to go back to: {}; see `slotd history`", why()))
 }
 
 fn label(id: &ReleaseId, ledger: &Ledger) -> String {
@@ -125,7 +135,8 @@ fn retry(ledger: &mut Ledger) -> String {
     let freed = ledger.quarantine.len();
     ledger.quarantine.clear();
     ledger.failures.clear();
-    ledger.person.rollback = None;
+    let back = ledger.person.rollback.take();
+    ledger.deployment = ledger.deployment.take().filter(|d| back.as_ref().is_none_or(|back| back.to != d.release));
     ledger.person.down = false;
     ledger.person.repair = true;
     ledger.reload.iter_mut().for_each(|reload| reload.failed = false);

@@ -77,6 +77,7 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
         | Act::Quarantine { .. }
+        | Act::Mark { .. }
         | Act::Settle { .. }
         | Act::Prove { .. }
         | Act::RecordHealth

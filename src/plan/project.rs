@@ -60,6 +60,7 @@ fn done(seen: &mut ObservedService, act: &Act, spec: &ServiceSpec, now: &Now, li
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
         | Act::Quarantine { .. }
+        | Act::Mark { .. }
         | Act::Settle { .. }
         | Act::Prove { .. }
         | Act::RecordHealth
@@ -189,6 +190,7 @@ fn waited(seen: &mut ObservedService, hold: &Hold, spec: &ServiceSpec, now: &mut
         | Reason::OwnedElsewhere
         | Reason::ProbeSuspect
         | Reason::Down
+        | Reason::RollbackUnsafe
         | Reason::Superseded => return false,
     }
     true

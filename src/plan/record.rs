@@ -9,6 +9,7 @@ use crate::model::id::{Cookie, Identity, Now, ReleaseId, SlotName};
 use crate::model::ledger::{Cutover, Deployment, Failure, FailureKind, Ledger, Reload, ResolvedJar, SlotRecord};
 use crate::model::route::{RouteForm, RouteText, Target};
 use crate::plan::step::{Act, Fate, Move};
+use crate::plan::way_back;
 
 /// Failures remembered; the planner looks at the last ten minutes.
 const FAILURES: usize = 20;
@@ -69,6 +70,7 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
         | Act::Quarantine { .. }
+        | Act::Mark { .. }
         | Act::Settle { .. }
         | Act::Prove { .. }
         | Act::RecordHealth
@@ -122,14 +124,14 @@ fn start(ledger: &mut Ledger, slot: &SlotName, release: &ReleaseId, act: &Act, w
     if ledger.person.rollback.as_ref().is_some_and(|r| r.away != *release && r.to != *release) {
         ledger.person.rollback = None;
     }
-    begin(ledger, release, version, with);
+    begin(ledger, release, version, &with.now);
     if let Some(deployment) = &mut ledger.deployment {
         deployment.slot = Some(slot.clone());
     }
 }
 
-/// A deployment begins with the first step for another release than the last one's.
-fn begin(ledger: &mut Ledger, release: &ReleaseId, version: &str, with: &Prepared) {
+/// A deployment begins with the first step for another release than the last one's, or with a person's word to go back.
+pub(super) fn begin(ledger: &mut Ledger, release: &ReleaseId, version: &str, now: &Now) {
     if ledger.deployment.as_ref().is_some_and(|d| d.release == *release) {
         return;
     }
@@ -137,8 +139,8 @@ fn begin(ledger: &mut Ledger, release: &ReleaseId, version: &str, with: &Prepare
         release: release.clone(),
         version: version.to_owned(),
         slot: None,
-        began: with.now.wall,
-        phases: vec![("began".to_owned(), with.now.at)],
+        began: now.wall,
+        phases: vec![("began".to_owned(), now.at)],
     });
 }
 
@@ -148,7 +150,7 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         Act::Install { release } => {
             ledger.releases.insert(release.id.clone(), release.clone());
             resolved(ledger, with.jar.as_ref());
-            begin(ledger, &release.id, &release.version, with);
+            begin(ledger, &release.id, &release.version, &with.now);
         }
         Act::Relabel { release, version } => relabel(ledger, release, version),
         Act::Adopt { .. } => adopt(ledger, act, with),
@@ -171,6 +173,8 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         }
         Act::Prove { generation } => proved(ledger, *generation, with),
         Act::RecordHealth => ledger.proven_health = Some(with.spec.health.clone()),
+        Act::Mark { release, one_way: Some(way) } => drop(ledger.one_way.insert(release.clone(), way.clone())),
+        Act::Mark { release, one_way: None } => drop(ledger.one_way.remove(release)),
         Act::RecordFailure { .. } | Act::Quarantine { .. } | Act::Settle { .. } | Act::Finish { .. } | Act::Collect { .. } => {
             judged(ledger, act, with);
         }
@@ -211,6 +215,7 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             ledger.good.retain(|id| !releases.contains(id));
             ledger.quarantine.retain(|id, _| !releases.contains(id));
             ledger.jars.retain(|jar| !digests.contains(&jar.digest));
+            way_back::forget(ledger, releases);
         }
         Act::Install { .. }
         | Act::Unpack { .. }
@@ -225,6 +230,7 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         | Act::Stop { .. }
         | Act::Kill { .. }
         | Act::Forget { .. }
+        | Act::Mark { .. }
         | Act::Prove { .. }
         | Act::RecordHealth
         | Act::Retire => {}

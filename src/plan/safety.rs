@@ -91,10 +91,11 @@ fn just_found(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     ))
 }
 
-/// The last slot that answers is never stopped, but for a candidate that has failed: it has served nobody and is not going to, and
-/// its place is needed for one that does.
+/// The last slot that answers is never stopped, but for a candidate that has failed and for a release that is not gone back to:
+/// neither is going to serve anybody, and its place is needed for one that does.
 fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
-    if case.record(slot).is_some_and(|r| !r.served && r.condemned.is_some()) {
+    let barred = case.barrier(case.release(slot)).is_some();
+    if barred || case.record(slot).is_some_and(|r| !r.served && r.condemned.is_some()) {
         return None;
     }
     // Somebody else on the live slot's port may keep it from being used, but is no other slot that answers.

@@ -2,6 +2,7 @@
 
 use crate::model::id::SlotName;
 use crate::model::observed::Observation;
+use crate::model::past::Past;
 use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm};
 use crate::model::status::{HoldKind, Status};
@@ -10,7 +11,8 @@ use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
 use crate::plan::target;
-use crate::plan::view::{Rollback, RollbackKind, RouteView, Running, SlotState, SlotView, View};
+use crate::plan::view::{RouteView, Running, SlotState, SlotView, View};
+use crate::plan::way_back;
 
 /// How the service stands.
 pub(super) fn status(case: &Case<'_>, holds: &[Hold], pending: usize) -> Status {
@@ -35,7 +37,8 @@ pub(super) fn view(case: &Case<'_>) -> View {
         live: case.live().cloned(),
         slots: case.places().into_iter().filter_map(|slot| slot_view(case, slot)).collect(),
         route: route(case),
-        rollback: rollback(case, wanted.as_ref()),
+        rollback: way_back::rollback(case, wanted.as_ref()),
+        past: Past::default(),
     }
 }
 
@@ -103,23 +106,6 @@ fn route(case: &Case<'_>) -> RouteView {
         loaded: case.loaded().cloned(),
         proxied: case.proxied().cloned(),
         unknown: whys.into_iter().flatten().collect(),
-    }
-}
-
-/// What `slotd rollback` would do now.
-fn rollback(case: &Case<'_>, wanted: Option<&Release>) -> Rollback {
-    let live = case.live();
-    let current = live.and_then(|l| case.release(l)).or(wanted.map(|r| &r.id));
-    let warm =
-        live.and_then(|l| case.alternatives(l).into_iter().find(|s| case.release(s).is_some() && case.release(s) != current));
-    if let Some(record) = warm.and_then(|slot| case.record(slot)) {
-        return Rollback { kind: RollbackKind::Warm, version: Some(record.version.clone()) };
-    }
-    let cold = case.ledger().good.iter().rev().filter(|id| Some(*id) != current);
-    let cold = cold.filter_map(|id| case.ledger().releases.get(id)).find(|r| case.seen.stored.contains(&r.digest));
-    match cold {
-        Some(release) => Rollback { kind: RollbackKind::Cold, version: Some(release.version.clone()) },
-        None => Rollback { kind: RollbackKind::None, version: None },
     }
 }
 
@@ -196,7 +182,9 @@ pub(super) fn notes(case: &Case<'_>) -> Vec<String> {
             changed.short()
         ));
     }
-    notes.extend(target::wanted(case).ok().and_then(|release| boot::shortfall(case, &release)));
+    let wanted = target::wanted(case).ok();
+    notes.extend(wanted.as_ref().and_then(|release| boot::shortfall(case, release)));
+    notes.extend(way_back::note(case, &way_back::rollback(case, wanted.as_ref())));
     for slot in case.places() {
         let record = case.record(slot).filter(|r| r.evidence.is_some());
         notes.extend(record.and_then(|r| r.evidence.as_ref()).map(|why| format!("{slot} was taken over: {why}")));

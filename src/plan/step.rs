@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::boot::BootForm;
 use crate::model::id::{ArchiveId, Digest, Identity, Port, ReleaseId, SlotName};
-use crate::model::ledger::FailureKind;
+use crate::model::ledger::{FailureKind, OneWay};
 use crate::model::release::Release;
 use crate::model::route::{RouteForm, Target};
 
@@ -177,6 +177,13 @@ pub enum Act {
         /// One sentence.
         cause: String,
     },
+    /// Remember whether a release is safe to go back from.
+    Mark {
+        /// Which.
+        release: ReleaseId,
+        /// What it does to those before it; `None`: nothing, it is safe.
+        one_way: Option<OneWay>,
+    },
     /// The live release has proved itself.
     Settle {
         /// Which; `None` for an adopted process.
@@ -224,6 +231,7 @@ impl Act {
             Self::RecordFailure { .. } => "record_failure",
             Self::Forget { .. } => "forget",
             Self::Quarantine { .. } => "quarantine",
+            Self::Mark { .. } => "mark",
             Self::Settle { .. } => "settle",
             Self::Prove { .. } => "prove",
             Self::RecordHealth => "record_health",
@@ -237,7 +245,12 @@ impl Act {
     pub fn is_worth_saying(&self) -> bool {
         let silent = matches!(
             self,
-            Self::Forget { .. } | Self::Settle { .. } | Self::Prove { .. } | Self::RecordHealth | Self::Finish { .. }
+            Self::Forget { .. }
+                | Self::Mark { .. }
+                | Self::Settle { .. }
+                | Self::Prove { .. }
+                | Self::RecordHealth
+                | Self::Finish { .. }
         );
         !silent
     }
@@ -260,6 +273,7 @@ impl Act {
             | Self::Cutover { .. }
             | Self::Kill { .. }
             | Self::Forget { .. }
+            | Self::Mark { .. }
             | Self::Settle { .. }
             | Self::Prove { .. }
             | Self::RecordHealth
@@ -295,6 +309,7 @@ impl Act {
             | Self::RecordFailure { .. }
             | Self::Forget { .. }
             | Self::Quarantine { .. }
+            | Self::Mark { .. }
             | Self::Settle { .. }
             | Self::Prove { .. }
             | Self::RecordHealth
@@ -354,6 +369,8 @@ impl fmt::Display for Act {
             Self::RecordFailure { slot, cause, .. } => write!(f, "note the failure on {slot}: {cause}"),
             Self::Forget { slot } => write!(f, "note that {slot} is empty"),
             Self::Quarantine { release, cause } => write!(f, "quarantine {release}: {cause}"),
+            Self::Mark { release, one_way: None } => write!(f, "note that {release} is safe to go back from"),
+            Self::Mark { release, one_way: Some(_) } => write!(f, "note that {release} is not safe to go back from"),
             Self::Settle { .. } => write!(f, "note that the live release has proved itself"),
             Self::Prove { generation } => write!(f, "note that nginx has loaded route {generation}"),
             Self::RecordHealth => write!(f, "note the health settings that the live slot meets"),

@@ -8,6 +8,7 @@ use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
 use crate::plan::pace;
 use crate::plan::ruling::hold;
+use crate::plan::way_back;
 
 /// The release that should serve, and why it is not the one of the manifest.
 #[derive(Debug)]
@@ -57,13 +58,16 @@ fn judged(case: &Case<'_>, wanted: Release) -> Target {
     let ledger = case.ledger();
     if let Some(back) = ledger.person.rollback.as_ref().filter(|r| r.away == wanted.id && ledger.releases.contains_key(&r.to)) {
         // A way back that failed too often is in quarantine like any other release.
-        let to = usable(case, &back.to).cloned().or_else(|| staying(case));
+        let to = reachable(case, &back.to).cloned().or_else(|| staying(case));
         return Target { release: to, holds: vec![rolled_back(case, &wanted)] };
     }
     if let Some(cause) = ledger.quarantine.get(&wanted.id) {
         return Target { release: staying(case), holds: vec![quarantined(case, &wanted, cause)] };
     }
     let serves = case.live().and_then(|live| case.release(live)) == Some(&wanted.id);
+    if let Some(hold) = way_back::refused(case, &wanted).filter(|_| !serves) {
+        return Target { release: staying(case), holds: vec![hold] };
+    }
     if ledger.person.paused && !serves && !case.was_last(&wanted) {
         return Target { release: staying(case), holds: vec![paused(case, &wanted)] };
     }
@@ -103,9 +107,14 @@ pub(super) fn staying(case: &Case<'_>) -> Option<Release> {
     live.and_then(|id| usable(case, id)).or_else(|| last_good(case)).cloned()
 }
 
-/// The newest release that proved itself and is not in quarantine.
+/// The newest release that proved itself, is not in quarantine and may be gone back to.
 pub(super) fn last_good<'a>(case: &Case<'a>) -> Option<&'a Release> {
-    case.ledger().good.iter().rev().find_map(|id| usable(case, id))
+    case.ledger().good.iter().rev().find_map(|id| reachable(case, id))
+}
+
+/// A usable release that is not behind one that is not safe to go back from.
+fn reachable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
+    usable(case, id).filter(|_| case.barrier(Some(id)).is_none())
 }
 
 /// A release that is known and not in quarantine.

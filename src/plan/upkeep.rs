@@ -8,6 +8,7 @@ use crate::plan::facts::Case;
 use crate::plan::ruling::Ruling;
 use crate::plan::step::{Act, Fate};
 use crate::plan::target;
+use crate::plan::way_back;
 
 /// Steps that change the ledger alone.
 pub(super) fn upkeep(case: &Case<'_>) -> Ruling {
@@ -16,7 +17,7 @@ pub(super) fn upkeep(case: &Case<'_>) -> Ruling {
         ruling = ruling.then(|| gone(case, slot)).then(|| found(case, slot)).then(|| same_app(case, slot));
         ruling = ruling.then(|| relabelled(case, slot));
     }
-    ruling.then(|| health(case))
+    ruling.then(|| way_back::mark(case)).then(|| health(case))
 }
 
 /// nginx was seen to have loaded what is on disk.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Digest, Port, ReleaseId, SlotName};
+use crate::model::past::Past;
 
 /// What `status` shows of a service beside its status and holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct View {
     pub route: RouteView,
     /// What a rollback would be.
     pub rollback: Rollback,
+    /// How long things took here before; the planner leaves it empty, for nothing is decided on it.
+    pub past: Past,
 }
 
 /// A release as far as it is known; an adopted process has a version alone.
@@ -91,6 +94,10 @@ pub struct Rollback {
     pub kind: RollbackKind,
     /// To which version.
     pub version: Option<String>,
+    /// To which release.
+    pub to: Option<ReleaseId>,
+    /// Why there is none, in a few words.
+    pub why: Option<String>,
 }
 
 /// How fast a rollback would be.

@@ -48,7 +48,7 @@ pub struct Deployment {
     pub release: String,
     /// The slot.
     pub slot: String,
-    /// `deployed`, `quarantined`, `superseded`, `reverted` or `not_clean`.
+    /// `deployed`, `rolled_back`, `quarantined`, `superseded`, `reverted` or `not_clean`.
     pub outcome: String,
     /// In order.
     pub phases: Vec<Phase>,

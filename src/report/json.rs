@@ -1,5 +1,7 @@
 //! The documents of `-o json`. Their fields are part of the contract: a later 1.x adds, and never renames, removes or re-types.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -134,6 +136,12 @@ pub struct RollbackDocument {
     pub kind: RollbackKind,
     /// To which version.
     pub version: Option<String>,
+    /// Milliseconds that the last rollback of this kind took on this host, from the command to nginx's proof; only where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<u64>,
+    /// Why there is none, in a few words; only where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Why something is not done now.
@@ -248,7 +256,7 @@ fn service(plan: &ServicePlan) -> ServiceDocument {
         live: live(view),
         slots: view.slots.iter().map(slot).collect(),
         route: route(view),
-        rollback: RollbackDocument { kind: view.rollback.kind, version: view.rollback.version.clone() },
+        rollback: rollback(view),
         holds: holds(&plan.holds),
         notes: plan.notes.clone(),
     }
@@ -302,6 +310,19 @@ fn route(view: &View) -> RouteDocument {
         proxied: name(&route.proxied),
         unknown: route.unknown.clone(),
     }
+}
+
+fn rollback(view: &View) -> RollbackDocument {
+    RollbackDocument {
+        kind: view.rollback.kind,
+        version: view.rollback.version.clone(),
+        last_ms: wording::last_rollback(view).map(millis),
+        why: view.rollback.why.clone(),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn holds(holds: &[Hold]) -> Vec<HoldDocument> {

@@ -36,10 +36,23 @@ pub fn live_sentence(view: &View) -> String {
     }
 }
 
-/// `warm, to 1.0.1`
+/// `warm, to 1.0.1 (0.2s the last time)`, `none: release 1.0.2 is not safe to go back from`
 pub fn rollback(view: &View) -> String {
     let kind = rollback_word(view.rollback.kind);
-    view.rollback.version.as_ref().map_or_else(|| kind.to_owned(), |version| format!("{kind}, to {version}"))
+    let Some(version) = &view.rollback.version else {
+        return view.rollback.why.as_ref().map_or_else(|| kind.to_owned(), |why| format!("{kind}: {why}"));
+    };
+    let last = last_rollback(view).map_or_else(String::new, |took| format!(" ({} the last time)", span(took)));
+    format!("{kind}, to {version}{last}")
+}
+
+/// How long a rollback of the kind that it would be now took the last time.
+pub fn last_rollback(view: &View) -> Option<Duration> {
+    match view.rollback.kind {
+        RollbackKind::Warm => view.past.warm,
+        RollbackKind::Cold => view.past.cold,
+        RollbackKind::None => None,
+    }
 }
 
 fn rollback_word(kind: RollbackKind) -> &'static str {

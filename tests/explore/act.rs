@@ -194,7 +194,7 @@ impl<'a> Mind<'a> {
         let Some(service) = seen.services.get(&self.given.service) else { return Vec::new() };
         let taken = verbs().into_iter().filter_map(|(word, decision)| {
             let mut ledger = service.ledger.clone();
-            decide(&decision, &planned, &mut ledger).ok()?;
+            decide(&decision, &planned, &mut ledger, &ledger::now()).ok()?;
             let mut after = *world;
             absorb(self.given, &ledger, &mut after);
             (after.mem != world.mem).then(|| (word, Trace::of(&after, false)))

@@ -189,7 +189,12 @@ impl Config {
         ServiceSpec {
             name: service.clone(),
             moved_from: None,
-            jar: JarSpec { version: label(wish.rel, wish.label), path: PathBuf::from("/srv/app.jar"), sha256: None },
+            jar: JarSpec {
+                version: label(wish.rel, wish.label),
+                path: PathBuf::from("/srv/app.jar"),
+                sha256: None,
+                rollback_safe: true,
+            },
             slots: slots.collect(),
             slot_policy: self.policy(),
             launch: launch(self.boot),

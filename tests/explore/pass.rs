@@ -182,6 +182,7 @@ fn effect(given: &Given, world: &mut World, look: &Look) -> Result<Option<u8>, u
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
         | Act::Quarantine { .. }
+        | Act::Mark { .. }
         | Act::Settle { .. }
         | Act::Prove { .. }
         | Act::RecordHealth

@@ -103,7 +103,7 @@ const NO_STEP: [(&str, &str); 2] = [
 ];
 
 /// Reasons that the model cannot give.
-const NO_REASON: [(Reason, &str); 13] = [
+const NO_REASON: [(Reason, &str); 14] = [
     (Reason::ProxyUnverified, "as a plan's hold it is given when nginx cannot be read; counted under unknown Nginx"),
     (Reason::ConfigBroken, "made by the executor of a refused write or reload, not by the planner"),
     (Reason::RouteFailed, "made by the executor when a file cannot be written"),
@@ -112,6 +112,7 @@ const NO_REASON: [(Reason, &str); 13] = [
     (Reason::LaunchUnfit, "the model has java, no other user and no env_file"),
     (Reason::OwnedElsewhere, "one state folder"),
     (Reason::Superseded, "made by the pass, which compares its manifest with the accepted one"),
+    (Reason::RollbackUnsafe, "no manifest of the model says that a release is not safe to go back from"),
     (Reason::NoRelease, "no rule of the planner gives it"),
     (Reason::NotStopped, "KILL ends every process of the model"),
     (Reason::RouteSplit, "reported where met: two witnesses disagree only while an observation is stale"),

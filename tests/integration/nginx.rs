@@ -245,7 +245,7 @@ fn service(root: &Path) -> ServiceSpec {
     ServiceSpec {
         name: ServiceName::new("webservice"),
         moved_from: None,
-        jar: JarSpec { version: "1".into(), path: "/app.jar".into(), sha256: None },
+        jar: JarSpec { version: "1".into(), path: "/app.jar".into(), sha256: None, rollback_safe: true },
         slots: vec![place("real1", 8081), place("real2", 8082)],
         slot_policy: SlotPolicy {
             standby: Standby::Running,

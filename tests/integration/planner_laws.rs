@@ -5,6 +5,7 @@ mod host;
 mod oracle;
 mod place;
 mod route;
+mod way_back;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -239,6 +239,7 @@ impl Run {
                 accepted != self.slotds[0].goal.desired.services.get(&self.spec.name)
             }
             Reason::ArtifactUnfit
+            | Reason::RollbackUnsafe
             | Reason::NotStopped
             | Reason::Starting
             | Reason::Stopping

@@ -13,7 +13,7 @@ pub(super) fn service() -> ServiceSpec {
     ServiceSpec {
         name: ServiceName::new("webservice"),
         moved_from: None,
-        jar: JarSpec { version: "1".into(), path: PathBuf::from("/app.jar"), sha256: None },
+        jar: JarSpec { version: "1".into(), path: PathBuf::from("/app.jar"), sha256: None, rollback_safe: true },
         slots: vec![slot("real1", 8081), slot("real2", 8082)],
         slot_policy: SlotPolicy {
             standby: Standby::Running,

@@ -7,6 +7,7 @@ use slotd::event::Event;
 use slotd::model::boot::BootForm;
 use slotd::model::desired::CutoverMode;
 use slotd::model::id::{BootId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use slotd::model::past::Past;
 use slotd::model::setup::{Check, Fault, Spot};
 use slotd::model::status::{Reason, Status};
 use slotd::plan::drift::Drift;
@@ -64,14 +65,20 @@ pub(crate) fn converged() -> Plan {
             slot("real2", 8082, SlotState::Live, Some(4712), Some(running("1.0.2", "r1-2222222222222222"))),
         ],
         route: route("real2"),
-        rollback: Rollback { kind: RollbackKind::Warm, version: Some("1.0.1".to_owned()) },
+        rollback: back(RollbackKind::Warm, "1.0.1"),
+        past: Past::default(),
     };
     Plan { id: "0123456789abcdef".to_owned(), services: vec![service("webservice", Status::Converged, view)] }
 }
 
+fn back(kind: RollbackKind, version: &str) -> Rollback {
+    Rollback { kind, version: Some(version.to_owned()), to: Some(ReleaseId::new("r1-1111111111111111")), why: None }
+}
+
 /// Three services: one being deployed whose slot is taken, one converged, one orphan without an answer from nginx.
 pub(crate) fn deploying() -> Plan {
-    let quiet = ServicePlan { name: ServiceName::new("quiet"), ..converged().services.remove(0) };
+    let mut quiet = ServicePlan { name: ServiceName::new("quiet"), ..converged().services.remove(0) };
+    quiet.view.past.warm = Some(Duration::from_millis(230));
     Plan { id: "fedcba9876543210".to_owned(), services: vec![orphan(), quiet, blocked()] }
 }
 
@@ -93,7 +100,13 @@ fn orphan() -> ServicePlan {
             proxied: None,
             unknown: vec!["loaded: nginx answered 404 to the probe".to_owned()],
         },
-        rollback: Rollback { kind: RollbackKind::None, version: None },
+        rollback: Rollback {
+            kind: RollbackKind::None,
+            version: None,
+            to: None,
+            why: Some("the release of the manifest is unknown".to_owned()),
+        },
+        past: Past::default(),
     };
     let notes = vec!["8080 was taken over: a JVM, the same user, Start-Class com.example.App".to_owned()];
     ServicePlan { notes, ..service("old", Status::Orphaned, view) }
@@ -109,7 +122,8 @@ fn blocked() -> ServicePlan {
             slot("real2", 8082, SlotState::Occupied, None, None),
         ],
         route: route("real1"),
-        rollback: Rollback { kind: RollbackKind::Cold, version: Some("1.0.0".to_owned()) },
+        rollback: back(RollbackKind::Cold, "1.0.0"),
+        past: Past::default(),
     };
     ServicePlan {
         drift: vec![Drift {

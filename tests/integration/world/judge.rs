@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use slotd::host::processes::StartOrder;
-use slotd::model::id::{Identity, Port, ServiceName};
+use slotd::model::id::{Digest, Identity, Port, ServiceName};
 
 use super::State;
 use super::processes::Process;
@@ -18,6 +18,8 @@ pub(crate) struct Judge {
     served: BTreeMap<PathBuf, bool>,
     /// Includes whose service a person takes down.
     pub(crate) excused: BTreeSet<PathBuf>,
+    /// Bytes that may never serve again: the last that answers is no loss when it is of these.
+    pub(crate) barred: BTreeSet<Digest>,
     /// Processes of a service at most; by default two.
     pub(crate) limit: BTreeMap<ServiceName, usize>,
     /// When the world did something last: what slotd does in the same instant may rest on a look of before.
@@ -103,7 +105,8 @@ impl State {
 
     /// The last slot that answers and has served is not stopped.
     fn judge_last(&mut self, pid: u32, port: Port, ready: bool) {
-        let Some(service) = self.processes.get(&pid).map(|p| p.service.clone()) else { return };
+        let served = self.processes.get(&pid).filter(|p| !self.judge.barred.contains(&p.digest));
+        let Some(service) = served.map(|p| p.service.clone()) else { return };
         let has_served = self.last_routed.contains_key(&port);
         let another = self.processes.values().any(|p| p.pid != pid && p.service == service && p.is_ready(self.now));
         if ready && has_served && !another && self.judge.excused.is_empty() && !self.is_raced() {

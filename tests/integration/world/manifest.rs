@@ -26,7 +26,7 @@ pub(crate) fn service(name: &str, version: &str, port: u16) -> ServiceSpec {
     ServiceSpec {
         name: ServiceName::new(name),
         moved_from: None,
-        jar: JarSpec { version: version.to_owned(), path: jar_path(name, version), sha256: None },
+        jar: JarSpec { version: version.to_owned(), path: jar_path(name, version), sha256: None, rollback_safe: true },
         slots: vec![slot("real1", port), slot("real2", port + 1)],
         slot_policy: policy(),
         launch: launch(),
@@ -57,7 +57,7 @@ fn jar_path(name: &str, version: &str) -> PathBuf {
 /// The same manifest with another version.
 pub(crate) fn renamed(spec: &ServiceSpec, version: &str) -> ServiceSpec {
     let path = jar_path(spec.name.as_str(), version);
-    ServiceSpec { jar: JarSpec { version: version.to_owned(), path, sha256: None }, ..spec.clone() }
+    ServiceSpec { jar: JarSpec { version: version.to_owned(), path, ..spec.jar.clone() }, ..spec.clone() }
 }
 
 pub(crate) fn slot(name: &str, port: u16) -> SlotSpec {
