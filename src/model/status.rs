@@ -84,7 +84,7 @@ reasons! {
     LaunchUnfit = "launch_unfit", World, "java, the user or the env file of the manifest cannot be used";
     ProcessUnknown = "process_unknown", World, "what runs in a slot cannot be read";
     NotStopped = "not_stopped", World, "a process outlived KILL";
-    LastSlot = "last_slot", World, "the slot is the only one that answers";
+    LastSlot = "last_slot", World, "no other slot is known to answer";
     NoRelease = "no_release", World, "the route names a slot without a process, and no release is known to start there";
     Quarantined = "quarantined", Person, "the release failed too often";
     AwaitingPromotion = "awaiting_promotion", Person, "the candidate is ready and waits for `slotd promote`";

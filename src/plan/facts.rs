@@ -103,6 +103,12 @@ impl<'a> Case<'a> {
         self.good(slot) > 0
     }
 
+    /// Whether a slot answers for all that is known: what cannot be read, or was not asked yet, is no reason to stop it.
+    pub(super) fn may_answer(&self, slot: &SlotName) -> bool {
+        let listens = self.process(slot).is_some_and(|p| !p.listens.is_absent() && p.listens.known() != Some(&false));
+        listens && !self.is_stopping(slot) && self.bad(slot) == 0
+    }
+
     /// The include on disk, when it is ours.
     pub(super) fn text(&self) -> Option<&'a RouteText> {
         match self.seen.route.include.known() {

@@ -62,7 +62,7 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
         Observation::Unknown(why) => {
             Some(hold(Reason::ProxyUnverified, why, "see that exactly one nginx runs with its configuration", pace::WORLD))
         }
-        Observation::Absent if case.answers(slot) => {
+        Observation::Absent if case.may_answer(slot) => {
             Some(hold(Reason::ProxyDown, "nginx does not run", "start nginx; slotd goes on by itself", pace::WORLD))
         }
         Observation::Absent => None,
@@ -100,8 +100,8 @@ fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     }
     // Somebody else on the live slot's port may keep it from being used, but is no other slot that answers.
     let other = case.live().is_some_and(|live| live != slot && case.answers(live));
-    (case.answers(slot) && !other).then(|| {
-        hold(Reason::LastSlot, format!("{slot} is the only one that answers"), "another slot must serve first", pace::WORLD)
+    (case.may_answer(slot) && !other).then(|| {
+        hold(Reason::LastSlot, format!("no slot but {slot} is known to answer"), "another slot must serve first", pace::WORLD)
     })
 }
 

@@ -167,7 +167,7 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::SameApp(..) => "same_app",
         Fault::StoreLost => "store_lost",
         Fault::JarBytes(..) => "jar_bytes",
-        Fault::Blind(_) | Fault::Unreadable(..) => "blind",
+        Fault::Blind(_) | Fault::Unreadable(..) | Fault::Unlisted(..) => "blind",
         Fault::Refused(_) => "refusals",
         Fault::Memory(_) => "memory",
         Fault::LaunchFault(_) => "launch_fault",

@@ -10,6 +10,7 @@ mod policy;
 mod proxy;
 mod simulated;
 mod takeover;
+mod unseen;
 mod way_back;
 
 use slotd::model::desired::{CutoverMode, ServiceSpec};

@@ -1,5 +1,6 @@
 //! What the world does by itself, to slotd's dismay.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use slotd::model::id::{Digest, Port, ServiceName, SlotName};
@@ -46,6 +47,8 @@ pub(crate) enum Fault {
     Blind(bool),
     /// The process on the port cannot be read, or again.
     Unreadable(Port, bool),
+    /// Who listens on the port cannot be read, or again.
+    Unlisted(Port, bool),
     /// So many of the next changes fail.
     Refused(u32),
     Memory(u64),
@@ -87,12 +90,8 @@ impl State {
             Fault::StoreLost => self.store.clear(),
             Fault::JarBytes(path, digest) => self.put_jar(path, digest),
             Fault::Blind(on) => self.blind = on,
-            Fault::Unreadable(port, true) => {
-                self.unreadable.insert(port);
-            }
-            Fault::Unreadable(port, false) => {
-                self.unreadable.remove(&port);
-            }
+            Fault::Unreadable(port, on) => marked(&mut self.unreadable, port, on),
+            Fault::Unlisted(port, on) => marked(&mut self.unlisted, port, on),
             Fault::Refused(count) => self.refused = count,
             Fault::Memory(bytes) => self.memory = bytes,
             Fault::LaunchFault(why) => self.launch_fault = why,
@@ -188,4 +187,12 @@ impl State {
         self.next_pid = 1000;
         self.start_nginx();
     }
+}
+
+fn marked(ports: &mut BTreeSet<Port>, port: Port, on: bool) {
+    if on {
+        ports.insert(port)
+    } else {
+        ports.remove(&port)
+    };
 }

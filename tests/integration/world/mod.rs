@@ -121,6 +121,8 @@ pub(crate) struct State {
     pub(crate) blind: bool,
     /// The processes on these ports cannot be read.
     pub(crate) unreadable: BTreeSet<Port>,
+    /// Who listens on these ports cannot be read.
+    pub(crate) unlisted: BTreeSet<Port>,
     pub(crate) sights: sight::Sights,
     agenda: BTreeMap<(u64, u64), Due>,
     due: u64,
@@ -180,6 +182,7 @@ impl World {
             refuse_in: None,
             blind: false,
             unreadable: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
             sights: sight::Sights::default(),
             agenda: BTreeMap::new(),
             due: 0,

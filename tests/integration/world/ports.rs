@@ -18,7 +18,7 @@ pub(crate) enum Foreigner {
 
 impl State {
     pub(super) fn holders(&self, question: &PortQuestion) -> Observation<PortFact> {
-        if self.blind {
+        if self.blind || self.unlisted.contains(&question.port) {
             return Observation::Unknown("/proc is mounted with hidepid".to_owned());
         }
         let (own, others): (Vec<_>, Vec<_>) = self
