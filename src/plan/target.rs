@@ -101,10 +101,13 @@ fn paused(case: &Case<'_>, wanted: &Release) -> Hold {
     )
 }
 
-/// What serves goes on serving: the release of the live slot, else the last good one.
+/// What serves goes on serving: the release of the live slot, else the last good one. A process that serves well gives way to no
+/// other release only because nobody remembers its own.
 pub(super) fn staying(case: &Case<'_>) -> Option<Release> {
-    let live = case.live().and_then(|live| case.release(live));
-    live.and_then(|id| usable(case, id)).or_else(|| last_good(case)).cloned()
+    let live = case.live();
+    let serves = live.is_some_and(|live| case.process(live).is_some() && case.is_fit(live) && !case.has_failed(live));
+    let here = live.and_then(|live| case.release(live)).and_then(|id| usable(case, id));
+    here.or_else(|| last_good(case).filter(|_| !serves)).cloned()
 }
 
 /// The newest release that proved itself, is not in quarantine and may be gone back to.

@@ -1,10 +1,12 @@
 //! The laws of `slotd::plan`, on any manifest beside any observed state.
 
 mod chance;
+mod hide;
 mod host;
 mod oracle;
 mod place;
 mod route;
+mod situations;
 mod way_back;
 
 use std::cell::Cell;
@@ -247,5 +249,38 @@ fn an_include_names_each_slot_and_each_port_once() {
         let astray = targets.iter().filter(runs).find(|t| record(t).is_some_and(|port| port != t.port));
         so(astray.is_none(), || format!("the process is not where {astray:?} says"))?;
         Ok(1)
+    });
+}
+
+/// What must not come of an unknown. Which idle slot gives way, and which of two takes the traffic of a dead one, may.
+#[derive(Debug, PartialEq)]
+enum Grave {
+    Stop,
+    Move,
+}
+
+fn grave(host: &Host, service: &ServicePlan, act: &Act) -> Option<Grave> {
+    match act {
+        Act::Stop { .. } | Act::Kill { .. } => Some(Grave::Stop),
+        _other => moves(host, service, act).map(|_| Grave::Move),
+    }
+}
+
+#[test]
+fn what_becomes_unknown_adds_no_stop_and_no_cutover() {
+    holds(300, |host| {
+        let (Some((then, plan, _)), Some(way)) = (pass(host), planned(host).services.pop()) else { return Ok(0) };
+        let next = act(&plan).and_then(|act| grave(&then, &plan, act));
+        let later = way.steps.iter().filter_map(|step| grave(host, &way, &step.act));
+        let meant: Vec<_> = next.into_iter().chain(later).collect();
+        let mut times = 0;
+        for (what, other) in hide::hidden(host) {
+            let Some((then, plan, _)) = pass(&other) else { continue };
+            let Some(act) = act(&plan) else { continue };
+            let Some(grave) = grave(&then, &plan, act) else { continue };
+            so(meant.contains(&grave), || format!("{what} cannot be read, and so {act:?} beyond {meant:?}"))?;
+            times += 1;
+        }
+        Ok(times)
     });
 }

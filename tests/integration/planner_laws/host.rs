@@ -61,6 +61,11 @@ impl Host {
         vec(any::<u8>(), 0..260).prop_map(|bytes| build(&mut Chance::new(bytes)))
     }
 
+    /// As usual in everything.
+    pub(crate) fn plain() -> Self {
+        build(&mut Chance::new(Vec::new()))
+    }
+
     /// The one service.
     pub(crate) fn seen(&self) -> &ObservedService {
         &self.observed.services[&self.spec.name]

@@ -97,7 +97,7 @@ impl Places<'_> {
         }
     }
 
-    fn place(&mut self, name: &SlotName, port: Port, life: Life, release: usize) {
+    pub(crate) fn place(&mut self, name: &SlotName, port: Port, life: Life, release: usize) {
         let pid = 1000 + u32::from(port.0);
         let cookie = (life != Life::Adopted).then(|| Cookie::new(format!("cookie of {name}")));
         let identity = Identity { boot: BootId::new("boot"), pid, start: 100, cookie };
