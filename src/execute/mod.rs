@@ -202,6 +202,10 @@ impl<H: Host> Reader for Again<'_, H> {
         self.host.find(identity).map(|found| found.identity)
     }
 
+    fn nginx(&self) -> Observation<Identity> {
+        self.host.nginx(&self.spec.proxy).map(|nginx| nginx.master)
+    }
+
     fn training(&self) -> bool {
         self.host.training()
     }

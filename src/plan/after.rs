@@ -8,7 +8,6 @@ use crate::plan::deploy;
 use crate::plan::facts::Case;
 use crate::plan::ruling::Ruling;
 use crate::plan::step::Act;
-use crate::plan::target;
 
 /// Releases kept for a way back beyond those of the slots; each costs one jar on the disk.
 const KEPT: usize = 5;
@@ -80,7 +79,7 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
 /// it cannot be read.
 fn may_be_asked_for(case: &Case<'_>, record: &SlotRecord) -> bool {
     let dark = case.seen.jar.unknown().or(case.seen.env_file.unknown()).is_some();
-    dark || (!record.served && target::wanted(case).is_err())
+    dark || (!record.served && case.wanted.is_err())
 }
 
 /// Whether the policy keeps no standby, or no longer.
@@ -141,7 +140,7 @@ fn collect(case: &Case<'_>) -> Ruling {
 fn kept(case: &Case<'_>) -> Vec<ReleaseId> {
     let ledger = case.ledger();
     let mut keep: Vec<_> = ledger.slots.values().filter_map(|r| r.release.clone()).collect();
-    keep.extend(target::wanted(case).ok().map(|r| r.id));
+    keep.extend(case.wanted.as_ref().ok().map(|r| r.id.clone()));
     keep.extend(ledger.person.rollback.iter().flat_map(|r| [r.away.clone(), r.to.clone()]));
     let in_slots = keep.len();
     let recent = ledger.good.iter().rev().chain(ledger.releases.keys());

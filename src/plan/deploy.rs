@@ -299,6 +299,10 @@ pub(super) fn in_the_way(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
 /// Stops an idle slot, or says why that would not be safe.
 pub(super) fn stop(case: &Case<'_>, slot: &SlotName, why: String) -> Ruling {
     let Some(process) = case.process(slot) else { return Ruling::clear() };
+    if let Some(live) = case.loaded().filter(|live| *live != slot && case.on_disk() == Some(slot)) {
+        // Only the file leads there: it says again what nginx does, whether that answers or not.
+        return lead::write(case, live);
+    }
     if let Some(hold) = safety::unsafe_to_stop(case, slot) {
         return Ruling::block(hold);
     }

@@ -9,6 +9,7 @@ use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedServic
 use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm, RouteText, Target};
 
+use crate::plan::hold::Hold;
 use crate::plan::lead::RELOAD_AGAIN;
 use crate::plan::way_back;
 
@@ -40,6 +41,8 @@ pub(super) struct Case<'a> {
     pub(super) spec: &'a ServiceSpec,
     pub(super) standing: Standing,
     pub(super) seen: &'a ObservedService,
+    /// The release of the manifest, or why it is not known; worked out once, because its identity is a hash.
+    pub(super) wanted: &'a Result<Release, Hold>,
     pub(super) now: &'a Now,
     pub(super) memory: &'a Observation<u64>,
 }
@@ -277,11 +280,16 @@ impl<'a> Case<'a> {
     /// The same, and where there is none, a slot that was given up and is ready all the same: users are to reach something.
     pub(super) fn resorts(&self, not: &SlotName) -> Vec<&'a SlotName> {
         let all = self.alternatives(not);
+        let served = |slot: &&SlotName| self.record(slot).is_some_and(|record| record.served);
+        if all.is_empty() { self.others_ready(not).into_iter().filter(served).collect() } else { all }
+    }
+
+    /// Every other slot that is ready and whose release is not in quarantine, whether it has served or not.
+    pub(super) fn others_ready(&self, not: &SlotName) -> Vec<&'a SlotName> {
         let quarantined = |slot: &SlotName| self.release(slot).is_some_and(|r| self.ledger().quarantine.contains_key(r));
-        let served = |slot: &SlotName| self.record(slot).is_some_and(|record| record.served);
         let barred = |slot: &SlotName| self.barrier(self.release(slot)).is_some();
-        let last = |slot: &&SlotName| *slot != not && self.is_ready(slot) && served(slot) && !quarantined(slot) && !barred(slot);
-        if all.is_empty() { self.places().into_iter().filter(last).collect() } else { all }
+        let fit = |slot: &&SlotName| *slot != not && self.is_ready(slot) && !quarantined(slot) && !barred(slot);
+        self.places().into_iter().filter(fit).collect()
     }
 
     /// Whether what runs in a slot has served and may serve again.

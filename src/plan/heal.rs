@@ -85,13 +85,15 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     if case.answers(live) {
         return Ruling::clear();
     }
-    if suspect(case) {
+    if suspect(case, live) {
         return Ruling::block(probe_suspect(case, live));
     }
     if case.bad(live) < BAD_ANSWERS {
         return Ruling::block(confirming(case, live));
     }
-    let Some(to) = case.resorts(live).first().copied() else { return barred(case, live) };
+    // Nobody starts a process again that is there, so whatever is ready is better, also what has not served yet.
+    let others = [case.resorts(live), case.others_ready(live)].concat();
+    let Some(to) = others.first() else { return barred(case, live) };
     go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
 }
 
@@ -142,12 +144,14 @@ pub(super) fn starting(case: &Case<'_>, slot: &SlotName, age: Duration) -> Hold 
 }
 
 /// Whether the manifest has changed what counts as healthy since the live slot last met it; how often it is asked, and by when and how
-/// often it has to answer at a start, makes no live slot fail.
-fn suspect(case: &Case<'_>) -> bool {
+/// often it has to answer at a start, makes no live slot fail. Settings that another process of the same release meets are not in doubt.
+fn suspect(case: &Case<'_>, live: &SlotName) -> bool {
     let now = &case.spec.health;
     let (interval, successes, deadline) = (now.interval, now.successes, now.deadline);
     let differs = |proven: &HealthSpec| HealthSpec { interval, successes, deadline, ..proven.clone() } != *now;
-    case.ledger().proven_health.as_ref().is_some_and(differs)
+    let release = case.release(live);
+    let twin = |slot: &SlotName| slot != live && release.is_some() && case.release(slot) == release && case.is_ready(slot);
+    case.ledger().proven_health.as_ref().is_some_and(differs) && !case.places().into_iter().any(twin)
 }
 
 fn probe_suspect(case: &Case<'_>, live: &SlotName) -> Hold {
@@ -174,8 +178,26 @@ fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
     match case.resorts(live).first() {
         Some(to) if !release.is_some_and(|r| stays(case, live, r)) => go_over(case, live, to, &format!("{live} is dead")),
         Some(_) => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
-        None => barred(case, live).then(|| release.map_or_else(Ruling::clear, |release| restart(case, live, release))),
+        None => barred(case, live)
+            .then(|| release.map_or_else(Ruling::clear, |release| give_up(case, release).then(|| restart(case, live, release)))),
     }
+}
+
+/// A release that never proved itself and fails again and again where the traffic leads gives way to the last good one, if that can
+/// be started.
+fn give_up(case: &Case<'_>, release: &Release) -> Ruling {
+    let better = |good: &Release| good.id != release.id && case.seen.stored.contains(&good.digest);
+    if !target::last_good(case).is_some_and(better) || !is_exhausted(case, release) {
+        return Ruling::clear();
+    }
+    Ruling::act(
+        Act::Quarantine {
+            release: release.id.clone(),
+            cause: format!("it failed {} times within ten minutes", case.spec.slot_policy.max_attempts),
+        },
+        "the last good release is started in its place",
+        "it is not started again by itself",
+    )
 }
 
 /// Whether the policy starts a crashed release again where it was, although another slot could take the traffic.

@@ -157,7 +157,8 @@ impl Asked<'_> {
             (None, Orphans::Keep) => (seen.ledger.accepted.as_ref()?, Standing::Orphan),
             (None, Orphans::Retire) => (seen.ledger.accepted.as_ref()?, Standing::Pruned),
         };
-        let case = Case { spec, standing, seen, now: &observed.now, memory: &observed.memory };
+        let wanted = target::release_of(spec, seen);
+        let case = Case { spec, standing, seen, wanted: &wanted, now: &observed.now, memory: &observed.memory };
         Some(told(&case, name, far))
     }
 }
@@ -218,6 +219,9 @@ struct Way {
 /// The whole way from here to converged, if the host goes along: each step is decided by the same rules on what the host would
 /// show after the one before. What only keeps the ledger true is not said, so the holds are those behind it.
 fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
+    if far == Far::First && first.step.as_ref().is_none_or(|step| step.act.is_worth_saying()) {
+        return Way { steps: first.step.into_iter().collect(), holds: first.holds, ends: Vec::new() };
+    }
     let (mut seen, mut now, mut ruling) = (case.seen.clone(), case.now.clone(), first);
     let mut way = Way { steps: Vec::new(), holds: Vec::new(), ends: Vec::new() };
     let mut begun = false;
@@ -234,7 +238,8 @@ fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
             way.ends = if ruling.step.is_none() { ruling.holds } else { Vec::new() };
             break;
         }
-        ruling = service::decide(&Case { seen: &seen, now: &now, ..*case }).ruling;
+        let wanted = target::release_of(case.spec, &seen);
+        ruling = service::decide(&Case { seen: &seen, now: &now, wanted: &wanted, ..*case }).ruling;
     }
     way
 }

@@ -17,6 +17,8 @@ pub trait Reader {
     fn occupants(&self, port: Port) -> Observation<Vec<Occupant>>;
     /// A process, if it still is that process.
     fn process(&self, identity: &Identity) -> Observation<Identity>;
+    /// The master process of nginx.
+    fn nginx(&self) -> Observation<Identity>;
     /// What a slot answers.
     fn answer(&self, slot: &SlotName) -> Answer;
     /// Whether an archive is being trained.
@@ -42,6 +44,8 @@ pub enum Fact {
     Generation(u64),
     /// The flags stand as they stood.
     Flags(Observation<Vec<SlotName>>),
+    /// This nginx still runs, so that it has loaded what it said it has: one that was started since has loaded what stands on disk.
+    Nginx(Identity),
     /// Nobody holds this port.
     Free(Port),
     /// This process of a slot is there, and answers as it should.
@@ -57,7 +61,8 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
     let route = &seen.route;
     match act {
         Act::WriteInclude { live: to, .. } => {
-            [Fact::Include(route.include.clone())].into_iter().chain(serves(seen, Some(to))).collect()
+            let asked = route.nginx.known().map(|nginx| Fact::Nginx(nginx.master.clone()));
+            [Fact::Include(route.include.clone())].into_iter().chain(asked).chain(serves(seen, Some(to))).collect()
         }
         Act::Reload { generation, moves } => {
             let to = moves.as_ref().map(|m| &m.to);
@@ -129,6 +134,10 @@ fn holds(fact: &Fact, reader: &impl Reader) -> Result<(), Moved> {
         Fact::Flags(seen) => {
             let found = reader.flags();
             same("the flags as they were seen", found == *seen, || format!("{found:?}"))
+        }
+        Fact::Nginx(master) => {
+            let found = reader.nginx();
+            same("the nginx that was asked", found.known() == Some(master), || format!("{found:?}"))
         }
         Fact::Free(port) => {
             let found = reader.occupants(*port);

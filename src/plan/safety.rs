@@ -76,12 +76,10 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     }
 }
 
-/// A process that was found, while a reload that this ledger does not know may be under way: workers of before it may still send
-/// requests there, and nothing tells them from the others. They are given as long as an old slot after a cutover.
+/// A process that was found, while a reload that this ledger has lost may be under way: workers of before it may still send requests
+/// there, and nothing tells them from the others. They are given as long as an old slot after a cutover.
 fn just_found(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
-    let loaded = case.seen.route.loaded.known().map_or(0, |l| l.generation);
-    let known = case.ledger().reload.as_ref().is_some_and(|r| r.boot == case.now.boot && r.generation >= loaded);
-    let record = case.record(slot).filter(|r| r.evidence.is_some() && !known)?;
+    let record = case.record(slot).filter(|r| r.evidence.is_some())?;
     let rest = case.spec.slot_policy.drain.checked_sub(case.since(&record.boot, record.since)?).filter(|rest| !rest.is_zero())?;
     Some(hold(
         Reason::Draining,

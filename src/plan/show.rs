@@ -10,7 +10,6 @@ use crate::plan::boot;
 use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
-use crate::plan::target;
 use crate::plan::view::{RouteView, Running, SlotState, SlotView, View};
 use crate::plan::way_back;
 
@@ -30,14 +29,14 @@ pub(super) fn status(case: &Case<'_>, holds: &[Hold], pending: usize) -> Status 
 
 /// Everything that `status` shows.
 pub(super) fn view(case: &Case<'_>) -> View {
-    let wanted = (case.standing == Standing::Wanted).then(|| target::wanted(case).ok()).flatten();
+    let wanted = (case.standing == Standing::Wanted).then(|| case.wanted.as_ref().ok()).flatten();
     View {
-        desired: wanted.as_ref().map(running),
+        desired: wanted.map(running),
         desired_version: (case.standing == Standing::Wanted).then(|| case.spec.jar.version.clone()),
         live: case.live().cloned(),
         slots: case.places().into_iter().filter_map(|slot| slot_view(case, slot)).collect(),
         route: route(case),
-        rollback: way_back::rollback(case, wanted.as_ref()),
+        rollback: way_back::rollback(case, wanted),
         past: Past::default(),
     }
 }
@@ -122,7 +121,7 @@ fn differs(path: &str, desired: impl Into<String>, observed: impl Into<String>, 
 }
 
 fn release_drift(case: &Case<'_>) -> Option<Drift> {
-    let wanted = target::wanted(case).ok()?;
+    let wanted = case.wanted.as_ref().ok()?;
     let live = case.live();
     let here = live.and_then(|l| runs(case, l));
     let label = |version: &str, id: &str| format!("{version} ({id})");
@@ -182,9 +181,9 @@ pub(super) fn notes(case: &Case<'_>) -> Vec<String> {
             changed.short()
         ));
     }
-    let wanted = target::wanted(case).ok();
-    notes.extend(wanted.as_ref().and_then(|release| boot::shortfall(case, release)));
-    notes.extend(way_back::note(case, &way_back::rollback(case, wanted.as_ref())));
+    let wanted = case.wanted.as_ref().ok();
+    notes.extend(wanted.and_then(|release| boot::shortfall(case, release)));
+    notes.extend(way_back::note(case, &way_back::rollback(case, wanted)));
     for slot in case.places() {
         let record = case.record(slot).filter(|r| r.evidence.is_some());
         notes.extend(record.and_then(|r| r.evidence.as_ref()).map(|why| format!("{slot} was taken over: {why}")));

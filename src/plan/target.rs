@@ -1,7 +1,8 @@
 //! Which release should serve: what the manifest asks for, unless a person, a quarantine or the jar itself says otherwise.
 
-use crate::model::id::ReleaseId;
-use crate::model::observed::Observation;
+use crate::model::desired::ServiceSpec;
+use crate::model::id::{Digest, ReleaseId, SlotName};
+use crate::model::observed::{Observation, ObservedService};
 use crate::model::release::Release;
 use crate::model::status::Reason;
 use crate::plan::facts::{Case, Standing};
@@ -22,16 +23,16 @@ pub(super) fn target(case: &Case<'_>) -> Target {
     if case.standing != Standing::Wanted {
         return Target { release: staying(case), holds: Vec::new() };
     }
-    match wanted(case) {
-        Err(hold) => Target { release: staying(case), holds: vec![hold] },
+    match case.wanted {
+        Err(hold) => Target { release: staying(case), holds: vec![hold.clone()] },
         Ok(wanted) => judged(case, wanted),
     }
 }
 
 /// The release of the manifest.
-pub(super) fn wanted(case: &Case<'_>) -> Result<Release, Hold> {
-    let jar = &case.spec.jar;
-    let fact = match &case.seen.jar {
+pub(super) fn release_of(spec: &ServiceSpec, seen: &ObservedService) -> Result<Release, Hold> {
+    let jar = &spec.jar;
+    let fact = match &seen.jar {
         Observation::Known(fact) => fact,
         Observation::Absent => {
             let found = format!("{} is not there", jar.path.display());
@@ -39,14 +40,13 @@ pub(super) fn wanted(case: &Case<'_>) -> Result<Release, Hold> {
         }
         Observation::Unknown(why) => return Err(hold(Reason::ArtifactUnfit, why, "put a whole jar there", pace::WORLD)),
     };
-    let env_file = env_file(case)?;
-    Ok(Release::new(&jar.version, fact.digest.clone(), case.spec.launch.clone(), env_file))
+    Ok(Release::new(&jar.version, fact.digest.clone(), spec.launch.clone(), env_file(spec, seen)?))
 }
 
-fn env_file(case: &Case<'_>) -> Result<Option<crate::model::id::Digest>, Hold> {
-    let Some(path) = &case.spec.launch.env_file else { return Ok(None) };
+fn env_file(spec: &ServiceSpec, seen: &ObservedService) -> Result<Option<Digest>, Hold> {
+    let Some(path) = &spec.launch.env_file else { return Ok(None) };
     let unfit = |why: String| hold(Reason::LaunchUnfit, why, "mend launch.env_file", pace::WORLD);
-    match &case.seen.env_file {
+    match &seen.env_file {
         Observation::Known(digest) => Ok(Some(digest.clone())),
         Observation::Absent => Err(unfit(format!("env_file {} is not there", path.display()))),
         Observation::Unknown(why) => Err(unfit(why.clone())),
@@ -54,24 +54,24 @@ fn env_file(case: &Case<'_>) -> Result<Option<crate::model::id::Digest>, Hold> {
 }
 
 /// What a person or a failure made of the wish.
-fn judged(case: &Case<'_>, wanted: Release) -> Target {
+fn judged(case: &Case<'_>, wanted: &Release) -> Target {
     let ledger = case.ledger();
     if let Some(back) = ledger.person.rollback.as_ref().filter(|r| r.away == wanted.id && ledger.releases.contains_key(&r.to)) {
         // A way back that failed too often is in quarantine like any other release.
         let to = reachable(case, &back.to).cloned().or_else(|| staying(case));
-        return Target { release: to, holds: vec![rolled_back(case, &wanted)] };
+        return Target { release: to, holds: vec![rolled_back(case, wanted)] };
     }
     if let Some(cause) = ledger.quarantine.get(&wanted.id) {
-        return Target { release: staying(case), holds: vec![quarantined(case, &wanted, cause)] };
+        return Target { release: staying(case), holds: vec![quarantined(case, wanted, cause)] };
     }
     let serves = case.live().and_then(|live| case.release(live)) == Some(&wanted.id);
-    if let Some(hold) = way_back::refused(case, &wanted).filter(|_| !serves) {
+    if let Some(hold) = way_back::refused(case, wanted).filter(|_| !serves) {
         return Target { release: staying(case), holds: vec![hold] };
     }
-    if ledger.person.paused && !serves && !case.was_last(&wanted) {
-        return Target { release: staying(case), holds: vec![paused(case, &wanted)] };
+    if ledger.person.paused && !serves && !case.was_last(wanted) {
+        return Target { release: staying(case), holds: vec![paused(case, wanted)] };
     }
-    Target { release: Some(wanted), holds: Vec::new() }
+    Target { release: Some(wanted.clone()), holds: Vec::new() }
 }
 
 fn rolled_back(case: &Case<'_>, wanted: &Release) -> Hold {

@@ -7,7 +7,6 @@ use crate::model::observed::{Exit, ExitCause, Observation, ObservedProcess, Occu
 use crate::plan::facts::Case;
 use crate::plan::ruling::Ruling;
 use crate::plan::step::{Act, Fate};
-use crate::plan::target;
 use crate::plan::way_back;
 
 /// Steps that change the ledger alone.
@@ -127,13 +126,13 @@ fn same_app(case: &Case<'_>, slot: &SlotName) -> Ruling {
 
 /// The same bytes under another version.
 fn relabelled(case: &Case<'_>, slot: &SlotName) -> Ruling {
-    let Ok(wanted) = target::wanted(case) else { return Ruling::clear() };
+    let Ok(wanted) = case.wanted else { return Ruling::clear() };
     let stale = case.record(slot).is_some_and(|r| r.release.as_ref() == Some(&wanted.id) && r.version != wanted.version);
     if !stale {
         return Ruling::clear();
     }
     Ruling::act(
-        Act::Relabel { release: wanted.id, version: wanted.version.clone() },
+        Act::Relabel { release: wanted.id.clone(), version: wanted.version.clone() },
         "the manifest calls the same release by another version",
         format!("what runs is called {}", wanted.version),
     )

@@ -15,7 +15,6 @@ use crate::plan::hold::Hold;
 use crate::plan::pace;
 use crate::plan::ruling::{Ruling, hold};
 use crate::plan::step::Act;
-use crate::plan::target;
 use crate::plan::view::{Rollback, RollbackKind};
 
 /// The release that forbids going back to this one, while `live` serves. What others started is of no known release, so it is not
@@ -59,14 +58,14 @@ pub(super) fn mark(case: &Case<'_>) -> Ruling {
 }
 
 fn said(case: &Case<'_>) -> Ruling {
-    let known = |release: &Release| case.ledger().releases.contains_key(&release.id);
-    let Some(wanted) = target::wanted(case).ok().filter(known) else { return Ruling::clear() };
+    let known = |release: &&Release| case.ledger().releases.contains_key(&release.id);
+    let Some(wanted) = case.wanted.as_ref().ok().filter(known) else { return Ruling::clear() };
     let one_way = match (case.spec.jar.rollback_safe, case.ledger().one_way.get(&wanted.id)) {
         (false, None) => Some(OneWay::Ahead),
         (true, Some(_)) => None,
         (false, Some(_)) | (true, None) => return Ruling::clear(),
     };
-    Ruling::act(Act::Mark { release: wanted.id, one_way }, "the manifest says so", "it is remembered with the release")
+    Ruling::act(Act::Mark { release: wanted.id.clone(), one_way }, "the manifest says so", "it is remembered with the release")
 }
 
 fn passed(case: &Case<'_>) -> Ruling {
@@ -143,7 +142,7 @@ pub(super) fn note(case: &Case<'_>, rollback: &Rollback) -> Option<String> {
     if case.standing != Standing::Wanted {
         return None;
     }
-    let wanted = target::wanted(case).ok();
+    let wanted = case.wanted.as_ref().ok();
     let ahead = wanted.filter(|w| !case.spec.jar.rollback_safe && case.live().and_then(|live| case.release(live)) != Some(&w.id));
     if let Some(wanted) = ahead {
         return Some(format!("once {} serves there is no way back: its jar.rollback_safe is false", wanted.version));

@@ -20,7 +20,7 @@ use crate::intern::Interner;
 use crate::ledger::{self, absorb, cookie, expand};
 use crate::model::{Life, Mem, NONE, Nginx, SLOTS, Slot, Text, World};
 use crate::mutants::Mutant;
-use crate::see::{Variant, see};
+use crate::see::{Variant, see, see_again};
 
 /// Silent steps of one pass, as the shipped loop bounds them.
 const SILENT: usize = 12;
@@ -71,6 +71,13 @@ pub(crate) struct Decided {
     verbs: Option<Vec<(&'static str, Trace)>>,
 }
 
+impl Decided {
+    /// Whether a reason is among those of the last plan.
+    pub(crate) fn waits_for(&self, reason: Reason) -> bool {
+        self.holds & bit(&reason) != 0
+    }
+}
+
 /// Decides, and remembers what was decided.
 pub(crate) struct Mind<'a> {
     pub(crate) given: &'a Given,
@@ -78,6 +85,8 @@ pub(crate) struct Mind<'a> {
     keys: Interner<Key>,
     decided: Vec<Decided>,
     pub(crate) looks: Vec<Rc<Look>>,
+    /// The world that was looked at last, and what it showed: a look has several outcomes, and most of it is the same in all.
+    last: Option<(World, ObservedState)>,
     /// What each half of a step's record made of which ledger.
     notes: Interner<Note>,
     noted: Vec<Trace>,
@@ -112,6 +121,7 @@ impl<'a> Mind<'a> {
             keys: Interner::default(),
             decided: Vec::new(),
             looks: Vec::new(),
+            last: None,
             notes: Interner::default(),
             noted: Vec::new(),
         }
@@ -143,14 +153,36 @@ impl<'a> Mind<'a> {
     }
 
     fn think(&mut self, world: &World, variant: Variant) -> Decided {
+        let mut seen = self.observe(world, variant);
+        self.mutant.blind(&mut seen);
+        let mut first = None;
+        let decided = self.follow(world, &mut seen, &mut first);
+        if let (Some(ledger), Some(service)) = (first, seen.services.get_mut(&self.given.service)) {
+            service.ledger = ledger;
+        }
+        self.last = self.mutant.blind.is_none().then(|| (visible(world), seen));
+        decided
+    }
+
+    /// What is seen; the last world's observation is used again for another variant of a look at it.
+    fn observe(&mut self, world: &World, variant: Variant) -> ObservedState {
+        match self.last.take().filter(|(of, _)| *of == visible(world)) {
+            Some((_, mut seen)) => {
+                see_again(self.given, world, variant, &mut seen);
+                seen
+            }
+            None => see(self.given, world, variant),
+        }
+    }
+
+    /// Follows the plan through its silent steps to a visible one; keeps the ledger of before the first of them.
+    fn follow(&mut self, world: &World, seen: &mut ObservedState, first: &mut Option<Ledger>) -> Decided {
         let given = self.given;
         let mut now = *world;
-        let mut seen = see(given, &now, variant);
-        self.mutant.blind(&mut seen);
         let mut decided = Decided { silent: Vec::new(), look: None, holds: 0, status: None, fault: None, verbs: None };
         for _ in 0..SILENT {
-            let Some(mut planned) = self.plan(world.wish, &seen) else { return decided };
-            self.mutant.bend(&seen, &mut planned);
+            let Some(mut planned) = self.plan(world.wish, seen) else { return decided };
+            self.mutant.bend(seen, &mut planned);
             (decided.holds, decided.status) = (holds(&planned), Some(planned.status));
             decided.fault = decided.fault.or_else(|| crate::check::wordless(&planned));
             let Next::Step(step) = planned.next.clone() else { return decided };
@@ -161,7 +193,9 @@ impl<'a> Mind<'a> {
                 return decided;
             }
             let Some(service) = seen.services.get_mut(&given.service) else { return decided };
-            service.ledger = silent(given, &mut now, &service.ledger, &step.act, &planned);
+            let ledger = silent(given, &mut now, &service.ledger, &step.act, &planned);
+            let before = std::mem::replace(&mut service.ledger, ledger);
+            first.get_or_insert(before);
             decided.silent.push((step.act.kind(), Trace::of(&now, step.act == Act::Retire)));
             if step.act == Act::Retire {
                 return decided;
@@ -214,7 +248,7 @@ impl<'a> Mind<'a> {
 
 /// The part of a world that a look can tell apart.
 fn visible(world: &World) -> World {
-    let mut seen = World { look: 0, tries: 0, budget: 0, ..*world };
+    let mut seen = World { look: 0, tries: 0, ..*world };
     seen.request = crate::model::Request::default();
     (seen.nginx.pending, seen.nginx.broken) = (false, false);
     (seen.nginx.cur_looked, seen.nginx.old_looked) = (false, false);
@@ -250,8 +284,11 @@ fn noticed(world: &World) -> World {
     }
 }
 
+fn bit(reason: &Reason) -> u64 {
+    Reason::ALL.iter().position(|r| r == reason).map_or(0, |at| 1 << at)
+}
+
 fn holds(planned: &ServicePlan) -> u64 {
-    let bit = |reason: &Reason| Reason::ALL.iter().position(|r| r == reason).map_or(0, |at| 1_u64 << at);
     planned.holds.iter().fold(0, |all, hold| all | bit(&hold.reason))
 }
 
@@ -367,6 +404,10 @@ impl Reader for Fresh<'_> {
         let slots = self.world.slots.iter().zip(0..);
         let mut known = slots.filter(|(slot, _)| slot.there()).map(|(slot, at)| ledger::identity(at, *slot));
         known.find(|found| found == identity).map_or(Observation::Absent, Observation::Known)
+    }
+
+    fn nginx(&self) -> Observation<Identity> {
+        crate::see::master(self.world)
     }
 
     fn training(&self) -> bool {

@@ -4,7 +4,7 @@ use slotd::plan::step::Act;
 use slotd::plan::{Next, ServicePlan};
 
 use crate::act::{Look, Mind};
-use crate::config::{ATTEMPTS, Given};
+use crate::config::Given;
 use crate::label::Label;
 use crate::model::{Life, Text, World};
 
@@ -87,7 +87,9 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     }
     let routed = world.reaches(at) || world.disk.leads(world.flags) == Some(at);
     let serving = matches!(slot.life, Life::Ready);
-    let led = |o: u8| world.reaches(o) || (!world.nginx.up && world.disk.leads(world.flags) == Some(o));
+    // nginx that is down goes where the file leads when it starts; where that is gone, where slotd writes it back to.
+    let written = if world.disk == Text::Absent { world.mem.route } else { world.disk };
+    let led = |o: u8| world.reaches(o) || (!world.nginx.up && written.leads(world.flags) == Some(o));
     let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && led(o));
     let pending = world.nginx.up && world.nginx.pending && world.disk.leads(world.flags) == Some(at);
     match () {
@@ -128,7 +130,9 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
             Some(format!("S5: `{}` where requests are still routed", look.act))
         }
         () if others && coming && !serves => Some(format!("S5: `{}` where a reload is about to lead", look.act)),
-        () if after.tries > ATTEMPTS && others && !serves => Some(format!("S12: `{}` for the time after max_attempts", look.act)),
+        () if after.tries > given.config.attempts && others && !serves => {
+            Some(format!("S12: `{}` for the time after max_attempts", look.act))
+        }
         () => None,
     }
 }

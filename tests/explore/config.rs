@@ -12,10 +12,11 @@ use slotd::model::id::{Digest, Port, ServiceName, SlotName};
 use slotd::model::release::Release;
 use slotd::plan::Orphans;
 
+use crate::family::Families;
 use crate::model::{BAD, DIES, FIRST, HANGS, RELEASES, SECOND};
 
-/// Failures before quarantine; three would only make every path with failures longer.
-pub(crate) const ATTEMPTS: u8 = 2;
+/// Failures of a release that are counted: no policy here allows more, and the planner asks nothing beyond "several".
+pub(crate) const FAILURES: u8 = 2;
 
 /// What a manifest has to say about the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) port_conflict: PortConflict,
     /// `proxy.url` is asked.
     pub(crate) proxied: bool,
+    /// Failed starts before quarantine, 1 or 2; three would only make every path with failures longer.
+    pub(crate) attempts: u8,
     pub(crate) begin: Begin,
     /// The manifest accepted first, and those that may follow.
     pub(crate) wishes: Vec<Wish>,
@@ -76,7 +79,11 @@ pub(crate) struct Config {
     pub(crate) request: bool,
     /// Ten minutes may pass, and starts are counted.
     pub(crate) window: bool,
+    /// How many faults may happen, of which kinds.
     pub(crate) budget: u8,
+    pub(crate) faults: Families,
+    /// Time passes at every moment that it may, although nobody waits for it: only to check that this makes no difference.
+    pub(crate) eager: bool,
     /// How a JVM is to be started; a jar that is unpacked first is one more thing that a crash can leave half done.
     pub(crate) boot: Boot,
 }
@@ -159,7 +166,7 @@ impl Config {
             promote: self.promote,
             bake: Duration::from_secs(50),
             on_crash: self.on_crash,
-            max_attempts: u32::from(ATTEMPTS),
+            max_attempts: u32::from(self.attempts),
             port_conflict: self.port_conflict,
         }
     }

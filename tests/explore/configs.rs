@@ -3,13 +3,11 @@
 use slotd::model::desired::{Boot, CutoverMode, OnCrash, PortConflict, Promote, Standby};
 
 use crate::config::{Begin, Config, Kind, Wish, wish};
+use crate::family::{Families, Family};
 use crate::model::{BAD, DIES, FIRST, HANGS, SECOND};
 
-/// How many values each parameter has, in the order of [`made`].
-const VALUES: [usize; 11] = [2, 2, 2, 2, 2, 2, 3, 2, 3, 4, 2];
-
-/// One choice for each parameter.
-type Choice = [usize; VALUES.len()];
+/// How many values each parameter has, in the order of [`values`].
+const VALUES: [usize; 12] = [2, 2, 2, 2, 2, 2, 3, 2, 3, 4, 2, 2];
 
 /// The simplest one: two slots, a cutover by flag, the old slot is stopped.
 pub(crate) fn plain() -> Config {
@@ -23,12 +21,15 @@ pub(crate) fn plain() -> Config {
         on_crash: OnCrash::Standby,
         port_conflict: PortConflict::SameApp,
         proxied: true,
+        attempts: 2,
         begin: Begin::Serving,
         wishes: vec![wish(FIRST), wish(SECOND)],
         slotds: 1,
         request: false,
         window: false,
         budget: 0,
+        faults: Families::all(),
+        eager: false,
         boot: Boot::Jar,
     }
 }
@@ -81,66 +82,158 @@ pub(crate) fn by_name() -> Vec<Config> {
     ]
 }
 
+/// One value of a parameter; a family of faults is a parameter with the one value that it is in.
+type Item = (usize, usize);
+
+/// What makes a host large: each of these makes several times as many states.
+const LARGE: [(&[Item], usize); 8] = [
+    (&[(SLOTS, 1)], 2),
+    (&[(GOAL, 2)], 2),
+    (&[(GOAL, 0)], 1),
+    (&[(CUTOVER, 1)], 1),
+    (&[(BEGIN, 1)], 1),
+    (&[(STANDBY, 1)], 1),
+    (&[(ATTEMPTS, 1)], 1),
+    // A release that dies at any time, and nothing else to fall back on.
+    (&[(GOAL, 2), (STANDBY, 0)], 4),
+];
+
+/// Families of faults of a configuration of the cover: of a large host the fewer, so that each can be explored whole.
+fn together(size: usize) -> usize {
+    [3, 2].get(size).copied().unwrap_or(1)
+}
+
+const CUTOVER: usize = 0;
+const SLOTS: usize = 1;
+const STANDBY: usize = 2;
+const BEGIN: usize = 8;
+const GOAL: usize = 9;
+const ATTEMPTS: usize = 11;
+
 /// A configuration from its choices.
-fn made(choice: Choice, number: usize) -> Config {
-    let [cutover, slots, standby, standby_for, promote, on_crash, port, proxied, begin, goal, slotds] = choice;
-    let goal = [SECOND, BAD, DIES, HANGS][goal];
+fn made(row: &[Item], number: usize) -> Config {
+    let pick = |parameter: usize| row.iter().find(|item| item.0 == parameter).map_or(0, |item| item.1);
+    let goal = [SECOND, BAD, DIES, HANGS][pick(GOAL)];
+    let families: Vec<_> = (VALUES.len()..).zip(Family::ALL).filter(|(at, _)| row.contains(&(*at, 0))).map(|(_, f)| f).collect();
     Config {
         name: format!("pair-{number:02}"),
-        slots: [2, 3][slots],
-        cutover: [CutoverMode::Flag, CutoverMode::Reload][cutover],
-        standby: [Standby::Stopped, Standby::Running][standby],
-        standby_for: standby_for == 1,
-        promote: [Promote::Auto, Promote::Manual][promote],
-        on_crash: [OnCrash::Standby, OnCrash::Restart][on_crash],
-        port_conflict: [PortConflict::SameApp, PortConflict::Own, PortConflict::Nothing][port],
-        proxied: proxied == 0,
-        begin: [Begin::Serving, Begin::Empty, Begin::Scripts][begin],
+        cutover: [CutoverMode::Flag, CutoverMode::Reload][pick(CUTOVER)],
+        slots: [2, 3][pick(SLOTS)],
+        standby: [Standby::Stopped, Standby::Running][pick(STANDBY)],
+        standby_for: pick(3) == 1,
+        promote: [Promote::Auto, Promote::Manual][pick(4)],
+        on_crash: [OnCrash::Standby, OnCrash::Restart][pick(5)],
+        port_conflict: [PortConflict::SameApp, PortConflict::Own, PortConflict::Nothing][pick(6)],
+        proxied: pick(7) == 0,
+        attempts: [1, 2][pick(ATTEMPTS)],
+        begin: [Begin::Serving, Begin::Empty, Begin::Scripts][pick(BEGIN)],
         wishes: vec![wish(FIRST), wish(goal)],
-        slotds: [1, 2][slotds],
+        slotds: [1, 2][pick(10)],
         request: false,
         window: false,
         budget: 0,
+        faults: Families::of(&families),
+        eager: false,
         boot: Boot::Jar,
     }
 }
 
-/// Every pair of values of two parameters stands in at least one of these.
+/// Every pair of values of two parameters, of a value and a family of faults, and of two families stands in at least one of these.
 pub(crate) fn pairwise() -> Vec<Config> {
-    let mut open: Vec<(usize, usize, usize, usize)> = Vec::new();
-    for a in 0..VALUES.len() {
-        for b in a + 1..VALUES.len() {
-            open.extend((0..VALUES[a]).flat_map(|x| (0..VALUES[b]).map(move |y| (a, x, b, y))));
-        }
+    let mut open = all_pairs();
+    let mut rows = Vec::new();
+    while let Some(first) = open.iter().max_by_key(|(a, b)| size(&[*a, *b])).copied() {
+        let row = filled(first, &open);
+        open.retain(|(a, b)| !(row.contains(a) && row.contains(b)));
+        rows.push(row);
     }
-    let mut chosen = Vec::new();
-    while let Some(&first) = open.first() {
-        let choice = filled(first, &open);
-        open.retain(|pair| !covers(&choice, *pair));
-        chosen.push(choice);
-    }
-    chosen.into_iter().zip(1..).map(|(choice, number)| made(choice, number)).collect()
+    rows.iter().zip(1..).map(|(row, number)| made(row, number)).collect()
 }
 
-fn covers(choice: &Choice, (a, x, b, y): (usize, usize, usize, usize)) -> bool {
-    choice[a] == x && choice[b] == y
+/// What the cover has to have.
+fn all_pairs() -> Vec<(Item, Item)> {
+    let policies = VALUES.iter().zip(0..).flat_map(|(values, at)| (0..*values).map(move |value| (at, value)));
+    let families = (VALUES.len()..).zip(Family::ALL).map(|(at, _)| (at, 0));
+    let items: Vec<Item> = policies.chain(families).collect();
+    let behind = |a: Item| items.iter().filter(move |b| a.0 < b.0).map(move |b| (a, *b));
+    items.iter().flat_map(|a| behind(*a)).collect()
 }
 
-/// Sets one pair, then each other parameter to what covers most of the open pairs so far.
-fn filled((a, x, b, y): (usize, usize, usize, usize), open: &[(usize, usize, usize, usize)]) -> Choice {
-    let mut choice: [Option<usize>; VALUES.len()] = [None; VALUES.len()];
-    (choice[a], choice[b]) = (Some(x), Some(y));
-    for at in 0..VALUES.len() {
-        if choice[at].is_some() {
-            continue;
+fn size(row: &[Item]) -> usize {
+    LARGE.iter().filter(|(items, _)| items.iter().all(|item| row.contains(item))).map(|(_, larger)| larger).sum()
+}
+
+/// Sets one pair, then each parameter and a few families to what covers most of the open pairs so far.
+fn filled((a, b): (Item, Item), open: &[(Item, Item)]) -> Vec<Item> {
+    let mut row = vec![a, b];
+    for parameter in 0..VALUES.len() {
+        if row.iter().all(|item| item.0 != parameter) {
+            let items = (0..VALUES[parameter]).rev().map(|value| (parameter, value));
+            row.extend(items.max_by_key(|item| worth(*item, &row, open)));
         }
-        let gain = |value: usize| {
-            let fits = |(a, x, b, y): &(usize, usize, usize, usize)| {
-                (*a == at && *x == value && choice[*b] == Some(*y)) || (*b == at && *y == value && choice[*a] == Some(*x))
-            };
-            open.iter().filter(|pair| fits(pair)).count()
-        };
-        choice[at] = (0..VALUES[at]).rev().max_by_key(|value| gain(*value));
     }
-    choice.map(Option::unwrap_or_default)
+    let families = |row: &[Item]| row.iter().filter(|item| item.0 >= VALUES.len()).count();
+    while families(&row) < together(size(&row)) {
+        let items = (VALUES.len()..VALUES.len() + Family::ALL.len()).rev().map(|at| (at, 0));
+        let Some(best) = items.filter(|item| !row.contains(item)).max_by_key(|item| gain(*item, &row, open)) else { break };
+        if gain(best, &row, open) == 0 {
+            break;
+        }
+        row.push(best);
+    }
+    row
+}
+
+/// Open pairs that an item would close; it is as good as none of them where it would make a large host larger.
+fn worth(item: Item, row: &[Item], open: &[(Item, Item)]) -> (bool, usize, bool) {
+    let (before, after) = (size(row), size(&[row, &[item]].concat()));
+    (after <= 1.max(before), gain(item, row, open), after == before)
+}
+
+fn gain(item: Item, row: &[Item], open: &[(Item, Item)]) -> usize {
+    let closes = |(a, b): &&(Item, Item)| (*a == item && row.contains(b)) || (*b == item && row.contains(a));
+    open.iter().filter(closes).count()
+}
+
+/// What the cover leaves out, by the configurations themselves and not by how they were made.
+pub(crate) fn uncovered(configs: &[Config]) -> Vec<String> {
+    let stands: Vec<Vec<String>> = configs.iter().map(values).collect();
+    let mut all: Vec<Vec<String>> = (0..stands.first().map_or(0, Vec::len))
+        .map(|at| stands.iter().map(|row| row[at].clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+        .collect();
+    let families: Vec<String> = Family::ALL.iter().map(|f| format!("{f:?}")).collect();
+    all.extend(families.into_iter().map(|f| vec![f]));
+    let has = |row: usize, word: &String| stands[row].contains(word) || has_family(&configs[row], word);
+    let met = |a: &String, b: &String| (0..configs.len()).any(|row| has(row, a) && has(row, b));
+    let mut missing = Vec::new();
+    for (at, values) in all.iter().enumerate() {
+        let others = all[at + 1..].iter().flatten();
+        for (a, b) in values.iter().flat_map(|a| others.clone().map(move |b| (a, b))) {
+            missing.extend((!met(a, b)).then(|| format!("{a} with {b}")));
+        }
+    }
+    missing
+}
+
+fn has_family(config: &Config, word: &str) -> bool {
+    Family::ALL.iter().any(|f| format!("{f:?}") == word && config.faults.has(*f))
+}
+
+/// Each parameter of a configuration in a word of its own.
+pub(crate) fn values(c: &Config) -> Vec<String> {
+    let goal = c.wishes.last().map_or(FIRST, |wish| wish.rel);
+    vec![
+        format!("cutover {:?}", c.cutover),
+        format!("slots {}", c.slots),
+        format!("standby {:?}", c.standby),
+        format!("standby_for {}", c.standby_for),
+        format!("promote {:?}", c.promote),
+        format!("on_crash {:?}", c.on_crash),
+        format!("port_conflict {:?}", c.port_conflict),
+        format!("proxied {}", c.proxied),
+        format!("begin {:?}", c.begin),
+        format!("goal {goal}"),
+        format!("slotds {}", c.slotds),
+        format!("attempts {}", c.attempts),
+    ]
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::family::Families;
 use crate::graph::{Graph, successors};
 use crate::label::{Edge, Label};
+use crate::moves::Which;
 
 /// Whether the members of a component can be gone through for ever although whatever stays possible happens.
 pub(crate) fn goes_on(graph: &mut Graph<'_>, of: &[u32], members: &[u32]) -> bool {
@@ -12,7 +14,7 @@ pub(crate) fn goes_on(graph: &mut Graph<'_>, of: &[u32], members: &[u32]) -> boo
     for at in members {
         let world = graph.states.items[*at as usize];
         let mut here: BTreeMap<String, bool> = BTreeMap::new();
-        for (edge, label, mut next) in successors(&mut graph.mind, &world, &mut Vec::new()) {
+        for (edge, label, mut next) in successors(&mut graph.mind, &world, Which::Usual(Families::none()), &mut Vec::new()) {
             if edge != Edge::Fair || !is_progress(label) {
                 continue;
             }

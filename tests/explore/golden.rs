@@ -19,7 +19,10 @@ fn read() -> BTreeMap<String, String> {
 pub(crate) fn compare(rows: &[Row]) -> Vec<String> {
     let mut golden = read();
     let of = |row: &Row| {
-        (format!("{} at {}", row.name, row.budget), format!("{} states, {} transitions", row.states, row.transitions))
+        (
+            format!("{} at {} of {}", row.name, row.budget, row.faults),
+            format!("{} states, {} transitions", row.states, row.transitions),
+        )
     };
     let found: Vec<_> = rows.iter().map(of).collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::act::{Mind, forgotten};
 use crate::check::violated;
+use slotd::model::status::Reason;
+
 use crate::config::{Begin, Given};
+use crate::family::Families;
 use crate::intern::Interner;
 use crate::label::{Edge, Label};
 use crate::model::{FIRST, Life, Slot, Text, World};
-use crate::moves::{Meets, Out, Successor, environment};
+use crate::moves::{Meets, Out, Successor, Which, environment};
 use crate::mutants::Mutant;
 use crate::pass::{Seen, slotd};
 use crate::see::Gap;
@@ -67,18 +70,19 @@ pub(crate) struct Met {
 }
 
 /// The successors of a world.
-pub(crate) fn successors(mind: &mut Mind<'_>, world: &World, seen: &mut Vec<Seen>) -> Vec<Successor> {
-    let mut out = Out { from: world, to: Vec::new() };
+pub(crate) fn successors(mind: &mut Mind<'_>, world: &World, which: Which, seen: &mut Vec<Seen>) -> Vec<Successor> {
+    let mut out = Out { from: world, which, to: Vec::new() };
     slotd(mind, &mut out, seen);
+    let pause = seen.iter().any(|look| mind.decided(look.decided).waits_for(Reason::BackingOff));
     let meets = world.look.checked_sub(1).map_or(Meets::All, |at| Meets::of(&mind.looks[at as usize].act));
-    environment(mind.given, &mut out, meets);
+    environment(mind.given, &mut out, meets, pause);
     out.to
 }
 
 /// The host before anything was explored, with the first manifest of the exploration accepted.
 pub(crate) fn beginning(given: &mut Given) -> World {
     let empty = World { mem: crate::model::Mem { accepted: true, ..forgotten() }, ..World::default() };
-    let world = match given.config.begin {
+    match given.config.begin {
         Begin::Empty => empty,
         Begin::Scripts => {
             let mut world = World { disk: Text::Plain { slot: 0 }, ..empty };
@@ -93,8 +97,7 @@ pub(crate) fn beginning(given: &mut Given) -> World {
             crate::moves::accept(&mut world, 1, crate::config::Kind::Wanted);
             world
         }
-    };
-    World { budget: given.config.budget, ..world }
+    }
 }
 
 /// Where the host comes to rest without faults.
@@ -102,7 +105,7 @@ pub(crate) fn settled(given: &Given, from: World) -> World {
     let mut mind = Mind::new(given, Mutant::default());
     let mut world = from;
     for _ in 0..500 {
-        let all = successors(&mut mind, &world, &mut Vec::new());
+        let all = successors(&mut mind, &world, Which::Usual(Families::none()), &mut Vec::new());
         let Some((_, _, next)) = all.into_iter().find(|(edge, ..)| *edge == Edge::Fair) else { break };
         world = next;
     }
@@ -126,22 +129,37 @@ impl<'a> Graph<'a> {
         };
         let began = Instant::now();
         graph.states.put(beginning);
-        let mut at = 0;
-        while at < graph.states.items.len() && at < bounds.states {
-            graph.expand(u32::try_from(at).unwrap_or(u32::MAX));
-            at += 1;
-            if bounds.first && !graph.violations.is_empty() {
-                break;
+        let mut spread = 0;
+        for faults in 0..=given.config.budget {
+            let left = if faults < given.config.budget { given.config.faults } else { Families::none() };
+            graph.close(left, bounds);
+            let end = graph.starts.len() - 1;
+            if faults < given.config.budget {
+                (spread..end).for_each(|at| graph.expand(at, Which::Faults(given.config.faults)));
+                spread = end;
             }
         }
         graph.took = began.elapsed();
         graph
     }
 
-    fn expand(&mut self, at: u32) {
-        let world = self.states.items[at as usize];
+    /// Everything that the states so far lead to without another fault. A state that few faults lead to needs no second look
+    /// when more do: what may still happen to it then is less.
+    fn close(&mut self, left: Families, bounds: Bounds) {
+        while self.starts.len() <= self.states.items.len().min(bounds.states) && !self.is_over(bounds) {
+            self.expand(self.starts.len() - 1, Which::Usual(left));
+            self.starts.push(u32::try_from(self.fair.len()).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn is_over(&self, bounds: Bounds) -> bool {
+        bounds.first && !self.violations.is_empty()
+    }
+
+    fn expand(&mut self, at: usize, which: Which) {
+        let (world, at) = (self.states.items[at], u32::try_from(at).unwrap_or(u32::MAX));
         let mut seen = Vec::new();
-        for (edge, label, mut next) in successors(&mut self.mind, &world, &mut seen) {
+        for (edge, label, mut next) in successors(&mut self.mind, &world, which, &mut seen) {
             crate::request::follow(&mut next);
             self.transitions += 1;
             self.meet(label);
@@ -156,7 +174,6 @@ impl<'a> Graph<'a> {
                 self.fair.push(to);
             }
         }
-        self.starts.push(u32::try_from(self.fair.len()).unwrap_or(u32::MAX));
         self.looked(at, &seen);
     }
 

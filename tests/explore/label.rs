@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::family::Family;
 use crate::see::{Asked, Gap};
 
 /// Who makes it happen, and whether it may be counted on.
@@ -127,6 +128,25 @@ pub(crate) enum Label {
 }
 
 impl Label {
+    /// The family of a fault; none for what else happens, and for being killed in a look that could not read everything.
+    pub(crate) fn family(self) -> Option<Family> {
+        match self {
+            Self::Crash(_) | Self::Flap(_) | Self::Wrong(_) | Self::Hang(_) => Some(Family::Processes),
+            Self::Taken(_) | Self::SameApp(_) | Self::Stolen { .. } => Some(Family::Ports),
+            Self::NginxDies | Self::ReloadLost | Self::Broken => Some(Family::Nginx),
+            Self::EditOther(_) | Self::EditGarbage | Self::EditGone | Self::FlagGone(_) | Self::FlagTooMany(_) => {
+                Some(Family::Include)
+            }
+            Self::JarTorn | Self::JarGone | Self::StoreTorn(_) => Some(Family::Jars),
+            Self::LedgerLost | Self::LedgerOlder => Some(Family::Ledger),
+            Self::Manifest(_) => Some(Family::Manifest),
+            Self::Reboot => Some(Family::Reboot),
+            Self::Verb(_) => Some(Family::Person),
+            Self::Gap { .. } => Some(Family::Unread),
+            _other => None,
+        }
+    }
+
     /// One word for the kind, which the non-vacuity list is made of.
     pub(crate) fn word(self) -> String {
         let text = format!("{self:?}");

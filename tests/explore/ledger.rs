@@ -12,7 +12,7 @@ use slotd::model::ledger::{
 };
 use slotd::model::route::{RouteForm, RouteText, Target};
 
-use crate::config::{ATTEMPTS, Given, digest, health, label, port};
+use crate::config::{FAILURES, Given, digest, health, label, port};
 use crate::model::{Cut, Fails, Hup, Link, Mem, NONE, RELEASES, Rec, SLOTS, Slot, Text, World};
 
 /// The one instant at which everything is planned; what is older lies before it.
@@ -374,7 +374,7 @@ fn unfails(given: &Given, ledger: &Ledger) -> [Fails; RELEASES] {
             FailureKind::Crash => &mut fails.crash,
             FailureKind::World => &mut fails.world,
         };
-        *count = (*count + 1).min(ATTEMPTS);
+        *count = (*count + 1).min(FAILURES);
         fails.hot |= NOW.since(failure.at) < Duration::from_secs(200);
     }
     all

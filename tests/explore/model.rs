@@ -152,6 +152,8 @@ pub(crate) struct Nginx {
     pub(crate) pending: bool,
     /// Its configuration is broken elsewhere.
     pub(crate) broken: bool,
+    /// It was started since the look under way.
+    pub(crate) restarted: bool,
 }
 
 /// What the ledger remembers of a slot. Ages: `past` is past the health deadline, `pre` is before the last cutover to it.
@@ -296,8 +298,6 @@ pub(crate) struct World {
     pub(crate) tries: u8,
     /// A request under way: 0 none, else a stage of nginx's checks, see `request.rs`.
     pub(crate) request: Request,
-    /// Faults that may still happen.
-    pub(crate) budget: u8,
 }
 
 /// One request whose checks of flags are separate moments.
@@ -336,6 +336,7 @@ impl World {
     /// Two worlds that differ in nothing else have the same future, so exploring one of them is exploring both.
     pub(crate) fn canonical(self) -> Self {
         let mut world = self.renumbered().rested();
+        world.nginx.restarted = false;
         let (leaving, moves) = (world.mem.leaving, world.nginx.pending || world.nginx.old != Text::Absent);
         let cut = &mut world.mem.cut;
         if !cut.this_boot {
@@ -372,6 +373,8 @@ impl World {
         }
         known[4] = self.mem.proven;
         known[5] = if self.mem.hup.on { self.mem.hup.gen_ } else { 0 };
+        // The older ledger, which may come back, has the first one: no other text may get its number.
+        known[6] = 1;
         known.sort_unstable();
         let rank = |gen_: u8| {
             let below = (0..7).filter(|&i| known[i] > 0 && known[i] < gen_ && (i == 0 || known[i] != known[i - 1])).count();

@@ -4,24 +4,43 @@ use slotd::plan::step::Act;
 
 use crate::act::forgotten;
 use crate::config::{Given, Kind};
+use crate::family::{Families, Family};
 use crate::label::{Edge, Label};
 use crate::model::{BAD, DIES, HANGS, Life, Link, Mem, Rec, Slot, Text, World};
 
 /// One successor.
 pub(crate) type Successor = (Edge, Label, World);
 
+/// Which successors are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Which {
+    /// What costs nothing, while faults of these families may still happen.
+    Usual(Families),
+    /// What takes one from the budget, of these families.
+    Faults(Families),
+}
+
 /// Collects successors.
 pub(crate) struct Out<'a> {
     pub(crate) from: &'a World,
+    pub(crate) which: Which,
     pub(crate) to: Vec<Successor>,
 }
 
 impl Out<'_> {
-    /// Adds one, if it changes anything.
+    /// Whether faults of a family are asked for.
+    pub(crate) fn wants(&self, family: Family) -> bool {
+        matches!(self.which, Which::Faults(families) if families.has(family))
+    }
+
+    /// Adds one, if it is asked for and changes anything.
     pub(crate) fn add(&mut self, edge: Edge, label: Label, mut world: World) {
-        if edge == Edge::Fault {
-            let Some(budget) = world.budget.checked_sub(1) else { return };
-            world.budget = budget;
+        let asked = match self.which {
+            Which::Usual(_) => edge != Edge::Fault,
+            Which::Faults(families) => edge == Edge::Fault && label.family().is_none_or(|family| families.has(family)),
+        };
+        if !asked {
+            return;
         }
         if world.look == 0 {
             world = world.canonical();
@@ -55,12 +74,12 @@ fn becomes(slot: &mut Slot, life: Life) {
 /// Everything around slotd. Between a look and its step time stands still, and of what others do only that happens which the step,
 /// its precondition or a property of it can run into (`meets`): anything else commutes with the step, so it leads to no other world
 /// when it happens before the look or behind the step, where it happens too.
-pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets) {
+///
+/// `pause`: whether slotd waits for the pause before a start to be over.
+pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets, pause: bool) {
     let idle = out.from.look == 0;
     if meets == Meets::Store {
-        if out.from.budget > 0 {
-            bytes(out);
-        }
+        bytes(out);
         out.change(Edge::Free, Label::JarBack, |w| w.jar = crate::model::Jar::Good);
         return;
     }
@@ -72,11 +91,12 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets) {
     }
     nginx(out);
     if idle {
-        memory(given, out);
+        memory(out);
+        failures(given, out, pause);
     }
     free(given, out);
     crate::request::request(given, out);
-    if out.from.budget > 0 {
+    if matches!(out.which, Which::Faults(_)) {
         for at in given.all() {
             slot_faults(given, out, at);
         }
@@ -169,7 +189,7 @@ fn timers(out: &mut Out<'_>, at: u8) {
 }
 
 /// How time goes on for the rest of the ledger, and what slotd believes.
-fn memory(given: &Given, out: &mut Out<'_>) {
+fn memory(out: &mut Out<'_>) {
     let mem = out.from.mem;
     // nginx acts on a signal within seconds: half a minute later it has, or never will, and workers of before have stopped.
     let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
@@ -182,13 +202,20 @@ fn memory(given: &Given, out: &mut Out<'_>) {
         let edge = if acted { Edge::Fair } else { Edge::Free };
         out.change(edge, Label::HupAges, |w| w.mem.hup.age += 1);
     }
+}
+
+/// How time goes on for failures. That a pause is over changes nothing before the planner waits for it: it says so whenever one is
+/// why it does not start something, so the pause ends then and not at every moment before.
+fn failures(given: &Given, out: &mut Out<'_>, pause: bool) {
+    let mem = out.from.mem;
     for (fails, rel) in mem.fails.iter().zip(0_u8..) {
         let place = usize::from(rel);
-        if fails.hot {
+        if fails.hot && (pause || given.config.eager) {
             out.change(Edge::Fair, Label::Cooled(rel), |w| w.mem.fails[place].hot = false);
-        } else if given.config.window && fails.start + fails.crash + fails.world > 0 {
+        }
+        if given.config.window && fails.start + fails.crash + fails.world > 0 {
             out.change(Edge::Free, Label::Window(rel), |w| {
-                let old = (fails.start + fails.start_old).min(crate::config::ATTEMPTS);
+                let old = (fails.start + fails.start_old).min(crate::config::FAILURES);
                 w.mem.fails[place] = crate::model::Fails { start_old: old, ..Default::default() };
             });
         }
@@ -197,7 +224,7 @@ fn memory(given: &Given, out: &mut Out<'_>) {
 
 /// How nginx goes on.
 fn nginx(out: &mut Out<'_>) {
-    let World { nginx, disk, .. } = *out.from;
+    let (World { nginx, disk, .. }, idle) = (*out.from, out.from.look == 0);
     if nginx.up && nginx.old != Text::Absent {
         out.change(Edge::Fair, Label::OldStop, |w| {
             let old = w.nginx.old.leads(w.flags);
@@ -217,7 +244,7 @@ fn nginx(out: &mut Out<'_>) {
     }
     if !nginx.up && disk.loadable() && !nginx.broken {
         out.change(Edge::Fair, Label::NginxUp, |w| {
-            w.nginx = crate::model::Nginx { up: true, cur: disk, ..Default::default() };
+            w.nginx = crate::model::Nginx { up: true, cur: disk, restarted: !idle, ..Default::default() };
         });
     }
 }

@@ -9,10 +9,11 @@ use slotd::plan::step::Act;
 
 use crate::act::{Fresh, Half, Look, Mind};
 use crate::config::Given;
+use crate::family::Family;
 use crate::label::{Edge, Label};
 use crate::ledger::identity;
 use crate::model::{Jar, Life, Link, Slot, World};
-use crate::moves::{Out, left};
+use crate::moves::{Out, Which, left};
 use crate::see::{Asked, Variant, gaps, variants};
 
 /// The reason number of a failure that is nobody's decision.
@@ -56,7 +57,12 @@ fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) 
     if out.from.slots.iter().any(|s| s.alive()) {
         one(mind, out, (who, Edge::Free), Variant { fresh: true, asked: Asked::New, gap: None }, seen);
     }
-    if out.from.budget > 0 && who == 0 {
+    if matches!(out.which, Which::Usual(left) if left.has(Family::Unread)) && out.from.mem.fails.iter().any(|fails| fails.hot) {
+        // Whether such a look waits for a pause decides when that ends.
+        let blind = gaps(mind.given).into_iter().map(|gap| Variant { fresh: false, asked: Asked::New, gap: Some(gap) });
+        seen.extend(blind.map(|variant| Seen { decided: mind.decide(out.from, variant) }));
+    }
+    if out.wants(Family::Unread) && who == 0 {
         for gap in gaps(mind.given) {
             one(mind, out, (who, Edge::Fault), Variant { fresh: false, asked: Asked::New, gap: Some(gap) }, seen);
         }
@@ -91,7 +97,7 @@ fn one(mind: &mut Mind<'_>, out: &mut Out<'_>, (who, edge): (u8, Edge), variant:
 
 /// What a person decides.
 fn verbs(mind: &mut Mind<'_>, out: &mut Out<'_>) {
-    if out.from.budget == 0 {
+    if !out.wants(Family::Person) {
         return;
     }
     for (word, trace) in mind.verbs(out.from) {
@@ -267,7 +273,7 @@ fn start(given: &Given, world: &mut World, at: u8, (release, boot): (&slotd::mod
     let place = &mut world.slots[usize::from(at)];
     *place = Slot { life: Life::Boot, rel, ours: true, stranger: place.stranger, ..Slot::default() };
     if given.config.window && rel == given.wish(world.wish).rel {
-        world.tries = world.tries.saturating_add(1).min(crate::config::ATTEMPTS + 1);
+        world.tries = world.tries.saturating_add(1).min(given.config.attempts + 1);
     }
     Ok(at)
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{Config, Given};
+use crate::family::Families;
 use crate::graph::{Bounds, Graph, Met, Violation, beginning, successors};
 use crate::label::Label;
 use crate::liveness::components;
 use crate::model::World;
+use crate::moves::Which;
 use crate::mutants::Mutant;
 use crate::{fair, story, terminal};
 
@@ -15,6 +17,7 @@ use crate::{fair, story, terminal};
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) budget: u8,
+    pub(crate) faults: String,
     pub(crate) states: usize,
     pub(crate) transitions: u64,
     pub(crate) longest: u32,
@@ -28,7 +31,7 @@ pub(crate) struct Row {
 
 /// Explores a configuration, checks safety and liveness, tells the stories of what is broken.
 pub(crate) fn run(config: Config, mutant: Mutant, bounds: Bounds) -> Row {
-    let (name, budget) = (config.name.clone(), config.budget);
+    let (name, budget, faults) = (config.name.clone(), config.budget, config.faults.words());
     let mut given = config.given();
     let begin = beginning(&mut given);
     let mut graph = Graph::explore(&given, mutant, begin, bounds);
@@ -46,6 +49,7 @@ pub(crate) fn run(config: Config, mutant: Mutant, bounds: Bounds) -> Row {
     Row {
         name,
         budget,
+        faults,
         states: graph.states.items.len(),
         transitions: graph.transitions,
         longest,
@@ -81,12 +85,12 @@ fn live(graph: &mut Graph<'_>) -> u32 {
     parts.longest
 }
 
-/// Whether nothing answers and nothing is known but one release that never comes up: it is started ever more slowly and never given
+/// Whether nothing answers and nothing is known, with its jar, but one release that never comes up: it is started ever more slowly and never given
 /// up, because there is nothing to give it up for. That is the planner's promise for such a host, so it is no cycle without progress.
 fn nothing_else(graph: &Graph<'_>, members: &[u32]) -> bool {
     let bad = (1 << crate::model::BAD) | (1 << crate::model::HANGS);
     members.iter().map(|at| graph.states.items[*at as usize]).all(|world| {
-        let usable = world.mem.releases & !world.mem.quarantine;
+        let usable = world.mem.releases & !world.mem.quarantine & world.stored;
         world.slots.iter().all(|slot| slot.life != crate::model::Life::Ready) && usable & !bad == 0
     })
 }
@@ -133,7 +137,7 @@ fn held(graph: &mut Graph<'_>, world: &World) -> u64 {
 
 /// The reason for which the host keeps a step from being done.
 fn kept_from(graph: &mut Graph<'_>, world: &World) -> u64 {
-    let all = successors(&mut graph.mind, world, &mut Vec::new());
+    let all = successors(&mut graph.mind, world, Which::Usual(Families::none()), &mut Vec::new());
     let reason = |label: Label| if let Label::Failed { reason, .. } = label { Some(reason) } else { None };
     all.into_iter().filter_map(|(_, label, _)| reason(label)).fold(0, |all, reason| all | (1 << reason))
 }
@@ -147,12 +151,13 @@ pub(crate) fn peak() -> String {
 
 /// The table.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = "| configuration | fault budget | states | transitions | longest fair path | broken | time |\n".to_owned();
-    text += "| --- | --- | --- | --- | --- | --- | --- |\n";
+    let mut text =
+        "| configuration | fault budget | faults of | states | transitions | longest fair path | broken | time |\n".to_owned();
+    text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
     for row in rows {
-        let Row { name, budget, states, transitions, longest, broken, took, .. } = row;
+        let Row { name, budget, faults, states, transitions, longest, broken, took, .. } = row;
         text += &format!(
-            "| {name} | {budget} | {states} | {transitions} | {longest} | {} | {:.2} s |\n",
+            "| {name} | {budget} | {faults} | {states} | {transitions} | {longest} | {} | {:.2} s |\n",
             broken.len(),
             took.as_secs_f64()
         );
@@ -161,5 +166,5 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let longest = rows.iter().map(|r| r.longest).max().unwrap_or(0);
     let broken: usize = rows.iter().map(|r| r.broken.len()).sum();
     let took: Duration = rows.iter().map(|r| r.took).sum();
-    text + &format!("| all | | {states} | {transitions} | {longest} | {broken} | {:.2} s |\n", took.as_secs_f64())
+    text + &format!("| all | | | {states} | {transitions} | {longest} | {broken} | {:.2} s |\n", took.as_secs_f64())
 }

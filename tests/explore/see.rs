@@ -63,6 +63,15 @@ pub(crate) fn see(given: &Given, world: &World, variant: Variant) -> ObservedSta
     ObservedState { now: ledger::now(), memory: Observation::Known(1 << 34), services: names.into() }
 }
 
+/// The same host looked at once more, with another outcome: what no variant differs in is there already.
+pub(crate) fn see_again(given: &Given, world: &World, variant: Variant, seen: &mut ObservedState) {
+    for service in seen.services.values_mut() {
+        service.jar = hidden(variant.gap == Some(Gap::Jar), jar(given, world));
+        service.slots = ledger::by_name(given, |at| slot(given, world, at, variant));
+        service.route = route(given, world, variant);
+    }
+}
+
 fn service(given: &Given, world: &World, variant: Variant) -> ObservedService {
     let stored = (0..u8::try_from(RELEASES).unwrap_or(0)).filter(|rel| world.stored & (1 << rel) != 0).map(digest);
     ObservedService {
@@ -234,8 +243,16 @@ fn nginx(world: &World) -> Observation<Nginx> {
     }
     let old = (world.nginx.old != Text::Absent).then_some(WORKERS[1]);
     let workers = [WORKERS[0]].into_iter().chain(old).map(|pid| Worker { pid, start: 1, accepting: true }).collect();
-    let boot = ledger::now().boot;
-    Observation::Known(Nginx { master: Identity { boot, pid: 1, start: 1, cookie: None }, version: "1.22.1".to_owned(), workers })
+    master(world).map(|master| Nginx { master, version: "1.22.1".to_owned(), workers })
+}
+
+/// Its master process: another one each time that it is started.
+pub(crate) fn master(world: &World) -> Observation<Identity> {
+    if !world.nginx.up {
+        return Observation::Absent;
+    }
+    let start = if world.nginx.restarted { 2 } else { 1 };
+    Observation::Known(Identity { boot: ledger::now().boot, pid: 1, start, cookie: None })
 }
 
 /// The text of the workers that are asked.

@@ -7,6 +7,7 @@ use crate::config::label;
 use crate::graph::{Graph, Violation, successors};
 use crate::label::Label;
 use crate::model::{Life, Rec, Slot, Text, World};
+use crate::moves::Which;
 
 /// The story of a violation, and the same for a machine.
 pub(crate) fn story(graph: &mut Graph<'_>, violation: &Violation) -> (String, serde_json::Value) {
@@ -35,7 +36,9 @@ pub(crate) fn story(graph: &mut Graph<'_>, violation: &Violation) -> (String, se
 pub(crate) fn moves(mind: &mut Mind<'_>, path: &[World]) -> Vec<(Label, World)> {
     let mut found = Vec::new();
     for pair in path.windows(2) {
-        let mut all = successors(mind, &pair[0], &mut Vec::new());
+        let families = mind.given.config.faults;
+        let mut all = successors(mind, &pair[0], Which::Usual(families), &mut Vec::new());
+        all.extend(successors(mind, &pair[0], Which::Faults(families), &mut Vec::new()));
         all.sort_by_key(|(edge, ..)| *edge != crate::label::Edge::Fair);
         let fits = |next: &World| {
             let mut next = *next;

@@ -1,11 +1,19 @@
 //! What the exploration of the planner's states found (tests/explore), each played on the real loop.
 
+use std::time::Duration;
+
 use slotd::model::status::Reason;
+use slotd::plan::person::Decision;
 
 use super::{Stage, port, slot};
 use crate::world::fault::Fault;
+use crate::world::nginx::Text;
 use crate::world::ports::Foreigner;
 use crate::world::processes::Behaviour;
+
+fn hangs() -> Behaviour {
+    Behaviour { listens: None, ..Behaviour::good() }
+}
 
 fn exits() -> Behaviour {
     Behaviour { listens: None, ends: Some(700), ..Behaviour::good() }
@@ -43,5 +51,81 @@ fn a_flag_set_by_hand_at_any_time_of_a_first_deployment_takes_no_traffic() {
         stage.world.apply(&stage.goal());
         stage.keep(200);
         stage.is("real1 webservice-1");
+    }
+}
+
+#[test]
+fn what_others_started_goes_on_serving_while_the_jar_is_not_there() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::Crash(port(8081)));
+    stage.befall(Fault::SameApp(stage.spec.name.clone(), slot("real1"), port(8081)));
+    stage.spec.jar.version = "2".to_owned();
+    stage.spec.jar.path = "/srv/not-there.jar".into();
+    stage.befall(Fault::JarGone(stage.spec.jar.path.clone()));
+    stage.world.holds(&stage.goal(), Reason::ArtifactMissing);
+    stage.keep(60);
+    assert!(stage.live().starts_with("real1"), "{}", stage.world.story());
+    assert_eq!(stage.running().len(), 1, "{}", stage.world.story());
+}
+
+#[test]
+fn a_release_made_ready_for_a_sick_one_serves_although_another_is_asked_for_meanwhile() {
+    for at in (28_000..44_000).step_by(250) {
+        let mut stage = Stage::serving(&["1"]);
+        stage.befall(Fault::Sick(port(8081), true));
+        stage.wants("2", exits());
+        stage.world.keep(&stage.goal(), at);
+        stage.decide(&Decision::Retry);
+        stage.keep(120);
+        stage.is("real2 webservice-1");
+    }
+}
+
+#[test]
+fn health_settings_that_another_process_of_the_release_meets_do_not_keep_it_from_serving() {
+    for at in (28_000..40_000).step_by(250) {
+        let mut stage = Stage::serving(&["1"]);
+        stage.befall(Fault::Sick(port(8081), true));
+        stage.world.keep(&stage.goal(), at);
+        if stage.running().len() == 2 {
+            stage.spec.health.timeout = Duration::from_secs(3);
+            stage.keep(60);
+            stage.is("real2 webservice-1");
+        }
+    }
+}
+
+#[test]
+fn an_include_that_names_what_never_came_up_is_put_right_although_nothing_answers() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.befall(Fault::Sick(port(8081), true));
+    stage.wants("2", hangs());
+    stage.keep(40);
+    stage.befall(Fault::Include(stage.spec.proxy.include.clone(), Some(Text::Plain(port(8082)))));
+    stage.keep(3_000);
+    stage.is("real2 webservice-1");
+}
+
+#[test]
+fn an_nginx_that_is_started_again_while_the_include_is_put_right_loads_what_is_right() {
+    for at in 0..300 {
+        let stage = Stage::serving(&["1"]);
+        stage.befall(Fault::Include(stage.spec.proxy.include.clone(), Some(Text::Plain(port(8082)))));
+        stage.world.after(at, Fault::NginxStops);
+        stage.world.after(at, Fault::NginxStarts);
+        stage.keep(60);
+        stage.is("real1 webservice-1");
+    }
+}
+
+#[test]
+fn a_release_that_fails_where_the_traffic_leads_gives_way_to_the_last_good_one() {
+    for at in (31_000..36_000).step_by(100) {
+        let mut stage = Stage::serving(&["1"]);
+        stage.wants("2", exits());
+        stage.befall(Fault::Crash(port(8081)));
+        stage.world.after(at, Fault::Crash(port(8081)));
+        stage.keep(600);
+        assert!(stage.live().ends_with("webservice-1"), "{}", stage.world.story());
     }
 }
