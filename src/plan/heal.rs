@@ -208,13 +208,14 @@ fn stays(case: &Case<'_>, live: &SlotName, release: &Release) -> bool {
 
 /// First the traffic's new place is certain, then the failed release is judged, then the traffic moves.
 fn go_over(case: &Case<'_>, live: &SlotName, to: &SlotName, why: &str) -> Ruling {
-    judge(case, live, why).then(|| lead::lead(case, to))
+    judge(case, live, to, why).then(|| lead::lead(case, to))
 }
 
-/// A release that fails within `bake`, or too often later, goes into quarantine: something else serves.
-fn judge(case: &Case<'_>, live: &SlotName, why: &str) -> Ruling {
+/// A release that fails within `bake`, or too often later, goes into quarantine: something else serves, unless that is the same
+/// release, which is then good enough.
+fn judge(case: &Case<'_>, live: &SlotName, to: &SlotName, why: &str) -> Ruling {
     let Some(release) = case.release(live) else { return Ruling::clear() };
-    if case.ledger().quarantine.contains_key(release) {
+    if case.ledger().quarantine.contains_key(release) || case.release(to) == Some(release) {
         return Ruling::clear();
     }
     let known = case.ledger().releases.get(release);

@@ -195,11 +195,18 @@ fn gain(item: Item, row: &[Item], open: &[(Item, Item)]) -> usize {
     open.iter().filter(closes).count()
 }
 
-/// What the cover leaves out, by the configurations themselves and not by how they were made.
-pub(crate) fn uncovered(configs: &[Config]) -> Vec<String> {
+/// How many pairs there are.
+pub(crate) fn pairs() -> usize {
+    all_pairs().len()
+}
+
+/// Which pairs of the values that stand in `all`, and of the families, some configurations leave out: by the configurations
+/// themselves and not by how they were made.
+pub(crate) fn uncovered(all: &[Config], configs: &[Config]) -> Vec<String> {
     let stands: Vec<Vec<String>> = configs.iter().map(values).collect();
-    let mut all: Vec<Vec<String>> = (0..stands.first().map_or(0, Vec::len))
-        .map(|at| stands.iter().map(|row| row[at].clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+    let known: Vec<Vec<String>> = all.iter().map(values).collect();
+    let mut all: Vec<Vec<String>> = (0..VALUES.len())
+        .map(|at| known.iter().map(|row| row[at].clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect())
         .collect();
     let families: Vec<String> = Family::ALL.iter().map(|f| format!("{f:?}")).collect();
     all.extend(families.into_iter().map(|f| vec![f]));

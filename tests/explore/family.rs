@@ -61,9 +61,13 @@ impl Families {
         Self(families.iter().fold(0, |set, family| set | (1 << (*family as u16))))
     }
 
-    /// By their words, with a plus sign between them.
+    /// By their words, with a comma or a plus sign between them.
     pub(crate) fn named(words: &str) -> Self {
-        let meant = |family: &Family| words.split('+').any(|word| format!("{family:?}").eq_ignore_ascii_case(word));
+        if words == "all" {
+            return Self::all();
+        }
+        let is = |family: &Family, word: &str| format!("{family:?}").eq_ignore_ascii_case(word.trim());
+        let meant = |family: &Family| words.split(['+', ',']).any(|word| is(family, word));
         Self::of(&Family::ALL.into_iter().filter(meant).collect::<Vec<_>>())
     }
 

@@ -1,38 +1,56 @@
-//! The golden figures: how many states and transitions each configuration has. A change is explained in the commit that makes it.
+//! The golden figures: what is explored, and how many states and transitions each exploration has. A change is explained in the
+//! commit that makes it.
+//!
+//! `golden.txt` is what one command explores, `deep.txt` what another one does; a line is added with `UPDATE_GOLDEN=golden` (or
+//! `deep`) and `SLOTD_EXPLORE=name,budget,families`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::config::Config;
+use crate::configs;
+use crate::family::Families;
 use crate::report::Row;
 
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/explore/golden.txt")
+fn path(list: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/explore/{list}.txt"))
 }
 
-fn read() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(path()).unwrap_or_default();
+fn read(list: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(path(list)).unwrap_or_default();
     let split = |line: &str| line.split_once(": ").map(|(key, figures)| (key.to_owned(), figures.to_owned()));
     text.lines().filter_map(split).collect()
 }
 
-/// What differs from the golden figures; with `UPDATE_GOLDEN=1` nothing does, and the file is rewritten.
+/// Every exploration of a list.
+pub(crate) fn listed(list: &str) -> Vec<Config> {
+    let known: Vec<Config> = configs::by_name().into_iter().chain(configs::pairwise()).collect();
+    let meant = |key: &String| {
+        let (name, rest) = key.split_once(" at ")?;
+        let (budget, families) = rest.split_once(" of ")?;
+        let config = known.iter().find(|c| c.name == name)?.clone();
+        Some(Config { budget: budget.parse().ok()?, faults: Families::named(families), ..config })
+    };
+    read(list).keys().filter_map(meant).collect()
+}
+
+/// What differs from the golden figures; with `UPDATE_GOLDEN` nothing does, and the list of that name gets the new ones.
 pub(crate) fn compare(rows: &[Row]) -> Vec<String> {
-    let mut golden = read();
     let of = |row: &Row| {
-        (
-            format!("{} at {} of {}", row.name, row.budget, row.faults),
-            format!("{} states, {} transitions", row.states, row.transitions),
-        )
+        let key = format!("{} at {} of {}", row.name, row.budget, row.faults);
+        (key, format!("{} states, {} transitions", row.states, row.transitions))
     };
     let found: Vec<_> = rows.iter().map(of).collect();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if let Ok(list) = std::env::var("UPDATE_GOLDEN") {
+        let mut golden = read(&list);
         golden.extend(found);
         let text: String = golden.iter().map(|(key, figures)| format!("{key}: {figures}\n")).collect();
-        return std::fs::write(path(), text).err().map(|error| error.to_string()).into_iter().collect();
+        return std::fs::write(path(&list), text).err().map(|error| error.to_string()).into_iter().collect();
     }
+    let golden: BTreeMap<_, _> = read("golden").into_iter().chain(read("deep")).collect();
     let differs = |(key, figures): &(String, String)| {
-        let known = golden.get(key).map_or("nothing", String::as_str);
-        (known != figures).then(|| format!("{key}: {figures}, golden says {known}"))
+        let known = golden.get(key).filter(|known| *known != figures)?;
+        Some(format!("{key}: {figures}, golden says {known}"))
     };
     found.iter().filter_map(differs).collect()
 }

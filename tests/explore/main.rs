@@ -28,7 +28,7 @@ mod vacuity;
 use std::collections::HashSet;
 
 use config::Config;
-use family::{Families, Family};
+use family::Families;
 use graph::{Bounds, Graph};
 use model::World;
 use mutants::Mutant;
@@ -57,52 +57,34 @@ fn one(asked: &str) -> Vec<Config> {
     at(budget, found.map(|c| Config { faults: families.unwrap_or(c.faults), ..c }).collect())
 }
 
-/// Configurations with names that are explored with one fault of any kind.
-const ONE_FAULT: [&str; 9] = ["flag", "two-slotds", "flag-bad", "flag-hangs", "manual", "words", "removed", "scripts", "window"];
-
-/// Those explored with three faults, of these families.
-const THREE_FAULTS: [(&str, &[Family]); 8] = [
-    ("flag", &[Family::Nginx]),
-    ("two-slotds", &[Family::Ports]),
-    ("flag-bad", &[Family::Processes]),
-    ("flag-hangs", &[Family::Processes]),
-    ("manual", &[Family::Person]),
-    ("words", &[Family::Manifest, Family::Include]),
-    ("removed", &[Family::Manifest, Family::Person]),
-    ("reload", &[Family::Nginx]),
-];
-
-/// Hosts of the cover that are too large for two faults.
-const ONE_ONLY: [&str; 0] = [];
-
 /// What is explored: `SLOTD_EXPLORE` is unset or `deep`, or one configuration.
 fn chosen() -> Vec<Config> {
     match std::env::var("SLOTD_EXPLORE").as_deref() {
-        Ok("deep") => three_faults().into_iter().map(|c| Config { budget: 4, ..c }).collect(),
+        Ok("deep") => golden::listed("deep"),
         Ok(asked) => one(asked),
-        Err(_) => [at(0, configs::by_name()), at(1, only(&ONE_FAULT)), cover(), three_faults()].concat(),
+        Err(_) => golden::listed("golden"),
     }
-}
-
-/// The pairwise cover, with two faults wherever that can be explored whole.
-fn cover() -> Vec<Config> {
-    let budget = |c: &Config| if ONE_ONLY.contains(&c.name.as_str()) { 1 } else { 2 };
-    configs::pairwise().into_iter().map(|c| Config { budget: budget(&c), ..c }).collect()
-}
-
-fn three_faults() -> Vec<Config> {
-    let named = |(name, families): &(&str, &[Family])| {
-        only(&[*name]).into_iter().map(|c| Config { budget: 3, faults: Families::of(families), ..c }).collect::<Vec<_>>()
-    };
-    THREE_FAULTS.iter().flat_map(named).collect()
 }
 
 #[test]
 fn every_two_values_and_families_of_faults_are_explored_together() {
-    let all = configs::pairwise();
-    all.iter().for_each(|c| println!("{}: {}; faults of {}", c.name, configs::values(c).join(", "), c.faults.words()));
-    let missing = configs::uncovered(&all);
-    assert!(missing.is_empty(), "{}", missing.join(", "));
+    let (cover, listed) = (configs::pairwise(), golden::listed("golden"));
+    for c in &cover {
+        let budget = listed.iter().filter(|l| l.name == c.name).map(|l| l.budget).max();
+        println!("{}: {}; faults of {}: {budget:?}", c.name, configs::values(c).join(", "), c.faults.words());
+    }
+    let with = |budget: u8| -> Vec<Config> { listed.iter().filter(|c| c.budget >= budget).cloned().collect() };
+    let rows = |budget| with(budget).into_iter().filter(|c| c.name.starts_with("pair-")).collect::<Vec<_>>();
+    let pairs = configs::pairs();
+    for budget in 0..3 {
+        println!("with {budget} faults: {} of {pairs} pairs", pairs - configs::uncovered(&cover, &rows(budget)).len());
+    }
+    let missing = configs::uncovered(&cover, &cover);
+    assert!(missing.is_empty(), "not in the cover: {}", missing.join(", "));
+    let missing = configs::uncovered(&cover, &rows(0));
+    assert!(missing.is_empty(), "not explored: {}", missing.join(", "));
+    let three: HashSet<_> = with(3).into_iter().map(|c| c.name).collect();
+    assert!(three.len() >= 6, "with three faults: {three:?}");
 }
 
 #[test]

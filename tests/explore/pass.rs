@@ -125,14 +125,17 @@ fn step(mind: &mut Mind<'_>, out: &mut Out<'_>, look: &Look) {
     let mut done = begun;
     match effect(given, &mut done, look) {
         Err(reason) => {
-            // A step that the host keeps from being done, and that changed nothing, is a hold with that reason: trying again every
-            // second is how slotd waits for the host, so it is the host's move that ends it, not this one.
-            // When the last reload was sent is no change either: it is tried again half a minute later each time.
+            // A step that the host keeps from being done, that changed nothing and that the next look decides on again, is a hold with
+            // that reason: trying again every second is how slotd waits for the host, so it is the host's move that ends it, not this
+            // one. When the last reload was sent, and the cutover that it was to be, is no change either: it is tried again half a
+            // minute later each time.
             let still = |mut world: World| {
-                world.mem.hup.age = 2;
+                (world.mem.hup.age, world.mem.cut.age) = (2, 2);
                 world.canonical()
             };
-            let waits = reason != NOBODY && still(done) == still(idle);
+            let again = mind.decide(&idle, Variant::default());
+            let same = mind.decided(again).look == Some(number);
+            let waits = reason != NOBODY && same && still(done) == still(idle);
             let edge = if waits { Edge::Free } else { Edge::Fair };
             out.add(edge, Label::Failed { look: number, reason }, done);
         }
