@@ -50,7 +50,11 @@ pub(super) fn deploy(case: &Case<'_>, release: &Release) -> Ruling {
         return Ruling::block(hold);
     }
     match candidate(case, &release.id) {
-        Some(slot) if case.is_ready(slot) => gate(case, slot, release).then(|| lead::lead(case, slot)),
+        Some(slot) if case.is_ready(slot) => {
+            let gate = gate(case, slot, release);
+            // A person is waited for: until then the route is kept true to what serves.
+            if gate.is_final() { route_first(case).then(|| gate) } else { lead::lead(case, slot) }
+        }
         Some(slot) => wait(case, slot, release),
         None => unseen(case, &release.id).map_or_else(|| prepare(case, release), Ruling::block),
     }
