@@ -70,29 +70,34 @@ fn what_others_started_goes_on_serving_while_the_jar_is_not_there() {
 
 #[test]
 fn a_release_made_ready_for_a_sick_one_serves_although_another_is_asked_for_meanwhile() {
-    for at in (28_000..44_000).step_by(250) {
+    for at in (0..15_000).step_by(250) {
         let mut stage = Stage::serving(&["1"]);
         stage.befall(Fault::Sick(port(8081), true));
         stage.wants("2", exits());
+        stage.world.accept(&stage.goal());
         stage.world.keep(&stage.goal(), at);
         stage.decide(&Decision::Retry);
         stage.keep(120);
-        stage.is("real2 webservice-1");
+        assert!(stage.live().ends_with("webservice-1"), "{at} ms: {}", stage.world.story());
     }
 }
 
 #[test]
 fn health_settings_that_another_process_of_the_release_meets_do_not_keep_it_from_serving() {
-    for at in (28_000..40_000).step_by(250) {
+    let mut met = 0;
+    for at in (0..4_000).step_by(100) {
         let mut stage = Stage::serving(&["1"]);
         stage.befall(Fault::Sick(port(8081), true));
         stage.world.keep(&stage.goal(), at);
         if stage.running().len() == 2 {
+            met += 1;
             stage.spec.health.timeout = Duration::from_secs(3);
+            stage.world.accept(&stage.goal());
             stage.keep(60);
             stage.is("real2 webservice-1");
         }
     }
+    assert!(met > 0, "no second process was ever there");
 }
 
 #[test]
@@ -100,7 +105,8 @@ fn an_include_that_names_what_never_came_up_is_put_right_although_nothing_answer
     let mut stage = Stage::serving(&["1"]);
     stage.befall(Fault::Sick(port(8081), true));
     stage.wants("2", hangs());
-    stage.keep(40);
+    stage.world.accept(&stage.goal());
+    stage.keep(10);
     stage.befall(Fault::Include(stage.spec.proxy.include.clone(), Some(Text::Plain(port(8082)))));
     stage.keep(3_000);
     stage.is("real2 webservice-1");
@@ -120,9 +126,10 @@ fn an_nginx_that_is_started_again_while_the_include_is_put_right_loads_what_is_r
 
 #[test]
 fn a_release_that_fails_where_the_traffic_leads_gives_way_to_the_last_good_one() {
-    for at in (31_000..36_000).step_by(100) {
+    for at in (0..6_000).step_by(100) {
         let mut stage = Stage::serving(&["1"]);
         stage.wants("2", exits());
+        stage.world.accept(&stage.goal());
         stage.befall(Fault::Crash(port(8081)));
         stage.world.after(at, Fault::Crash(port(8081)));
         stage.keep(600);
