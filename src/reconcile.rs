@@ -19,7 +19,7 @@ use crate::observe::watch::Watch;
 use crate::plan::hold::Hold;
 use crate::plan::person::{self, Decision, Refusal};
 use crate::plan::step::{Act, Step};
-use crate::plan::{Next, Orphans, Plan, ServicePlan, next, plan, spec_of};
+use crate::plan::{Next, Orphans, Plan, ServicePlan, first, next, plan, spec_of};
 
 /// Steps that change the ledger alone are carried out in one pass until a visible one comes; more than this is a circle.
 const SILENT_STEPS: usize = 12;
@@ -47,7 +47,7 @@ pub struct Goal {
 /// What a pass tells the loop.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The plan that was followed.
+    /// The plan that was followed, as far as it was (see [`crate::plan::first`]).
     pub plan: Plan,
     /// Services that a step was carried out for.
     pub stepped: Vec<ServiceName>,
@@ -194,7 +194,7 @@ pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut 
     let _guard = host.lock(goal.lock_timeout).await?;
     let began = host.now().at;
     let mut observed = see(host, goal, watch).await?;
-    let mut plan = plan(&goal.desired, &observed, goal.orphans);
+    let mut plan = first(&goal.desired, &observed, goal.orphans);
     superseded(goal, &observed, &mut plan);
     let (mut stepped, mut failures, mut proxy) = (Vec::new(), Vec::new(), Proxy { written: false, reloaded: Reloaded::No });
     for service in &mut plan.services {
@@ -379,7 +379,7 @@ pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision) -> Resu
     let _guard = host.lock(goal.lock_timeout).await?;
     let observed = see(host, goal, &mut Watch::default()).await?;
     let mut said = Vec::new();
-    for service in plan(&goal.desired, &observed, goal.orphans).services {
+    for service in first(&goal.desired, &observed, goal.orphans).services {
         let Some(seen) = observed.services.get(&service.name) else { continue };
         let mut ledger = seen.ledger.clone();
         let sentence = person::decide(decision, &service, &mut ledger, &observed.now)?;

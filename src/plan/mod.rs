@@ -117,7 +117,7 @@ pub enum Orphans {
 /// How far a plan is worked out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Far {
-    /// To its end, as a dry run shows it.
+    /// To its end, with everything that differs, as a dry run shows it.
     Whole,
     /// To the first step that is worth saying, as a pass follows it.
     First,
@@ -136,8 +136,15 @@ pub fn plan(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) 
     Plan { id: identify(desired, &services), services }
 }
 
-/// The same decision about one service without the way behind its next step, which only a dry run shows: of `steps` no more than
-/// the first is there.
+/// The same decision without what only a dry run shows, for a pass: `drift`, `ahead` and `id` are empty, and of `steps` no more than
+/// the first is there. Working them out costs several times what the decision does, and nobody would read them.
+pub fn first(desired: &DesiredState, observed: &ObservedState, orphans: Orphans) -> Plan {
+    let asked = Asked { desired, observed, orphans };
+    let services = observed.services.iter().filter_map(|(name, seen)| asked.one(name, seen, Far::First)).collect();
+    Plan { id: String::new(), services }
+}
+
+/// [`first`] about one service.
 pub fn next(desired: &DesiredState, observed: &ObservedState, orphans: Orphans, name: &ServiceName) -> Option<ServicePlan> {
     Asked { desired, observed, orphans }.one(name, observed.services.get(name)?, Far::First)
 }
@@ -177,7 +184,7 @@ fn told(case: &Case<'_>, name: &ServiceName, far: Far) -> ServicePlan {
     ServicePlan {
         name: name.clone(),
         status: show::status(case, &holds, steps.len()),
-        drift: show::drift(case),
+        drift: if far == Far::Whole { show::drift(case) } else { Vec::new() },
         next,
         steps,
         notes: show::notes(case),
@@ -219,7 +226,7 @@ struct Way {
 /// The whole way from here to converged, if the host goes along: each step is decided by the same rules on what the host would
 /// show after the one before. What only keeps the ledger true is not said, so the holds are those behind it.
 fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
-    if far == Far::First && first.step.as_ref().is_none_or(|step| step.act.is_worth_saying()) {
+    if far == Far::First && is_worth_saying(&first) {
         return Way { steps: first.step.into_iter().collect(), holds: first.holds, ends: Vec::new() };
     }
     let (mut seen, mut now, mut ruling) = (case.seen.clone(), case.now.clone(), first);
@@ -227,7 +234,7 @@ fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
     let mut begun = false;
     for _ in 0..WALK {
         let live = Case { seen: &seen, now: &now, ..*case }.live().cloned();
-        if !begun && ruling.step.as_ref().is_none_or(|step| step.act.is_worth_saying()) {
+        if !begun && is_worth_saying(&ruling) {
             (begun, way.holds) = (true, ruling.holds.clone());
         }
         way.steps.extend(ruling.step.clone().filter(|step| step.act.is_worth_saying()));
@@ -242,6 +249,11 @@ fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
         ruling = service::decide(&Case { seen: &seen, now: &now, wanted: &wanted, ..*case }).ruling;
     }
     way
+}
+
+/// Whether a ruling is where the way that is shown begins.
+fn is_worth_saying(ruling: &Ruling) -> bool {
+    ruling.step.as_ref().is_none_or(|step| step.act.is_worth_saying())
 }
 
 /// Hash of what was decided on: the manifest, and of the host what the plans say of it. No ages, no counters.

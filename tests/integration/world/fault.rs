@@ -183,7 +183,7 @@ impl State {
         self.foreigners.clear();
         self.last_routed.clear();
         self.stop_nginx();
-        self.boot += 1;
+        self.boot();
         self.next_pid = 1000;
         self.start_nginx();
     }

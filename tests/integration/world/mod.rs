@@ -81,7 +81,7 @@ pub(crate) struct Crash;
 /// The whole machine.
 pub(crate) struct State {
     pub(crate) now: u64,
-    pub(crate) boot: u32,
+    boot: (u32, BootId),
     pub(crate) dice: Dice,
     pub(crate) processes: BTreeMap<u32, Process>,
     pub(crate) next_pid: u32,
@@ -153,7 +153,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let state = State {
             now: 10_000_000,
-            boot: 1,
+            boot: (0, BootId::new("")),
             dice: Dice(seed),
             processes: BTreeMap::new(),
             next_pid: 1000,
@@ -197,6 +197,7 @@ impl World {
             locked: Rc::new(Cell::new(false)),
             passes: Cell::new((0, 0, 0)),
         };
+        world.state.borrow_mut().boot();
         world.state.borrow_mut().start_nginx();
         world
     }
@@ -366,7 +367,13 @@ impl Clock for World {
 }
 
 impl State {
+    /// The machine starts.
+    pub(crate) fn boot(&mut self) {
+        let number = self.boot.0 + 1;
+        self.boot = (number, BootId::new(format!("boot-{number}")));
+    }
+
     pub(crate) fn boot_id(&self) -> BootId {
-        BootId::new(format!("boot-{}", self.boot))
+        self.boot.1.clone()
     }
 }
