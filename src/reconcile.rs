@@ -1,5 +1,7 @@
 //! One pass: observe the host, plan against the desired state, execute at most one step a service, say when to look again.
 
+mod refusals;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::host::lock::LockError;
 use crate::model::desired::DesiredState;
 use crate::model::id::ServiceName;
 use crate::model::observed::ObservedState;
-use crate::model::status::{Reason, Status};
+use crate::model::status::Reason;
 use crate::model::wake::Wake;
 use crate::observe::observe;
 use crate::observe::past::past;
@@ -20,12 +22,10 @@ use crate::plan::hold::Hold;
 use crate::plan::person::{self, Decision, Refusal};
 use crate::plan::step::{Act, Step};
 use crate::plan::{Next, Orphans, Plan, ServicePlan, first, next, plan, spec_of};
+use crate::reconcile::refusals::AFTER_FAILURE;
 
 /// Steps that change the ledger alone are carried out in one pass until a visible one comes; more than this is a circle.
 const SILENT_STEPS: usize = 12;
-
-/// After a step that failed the next look comes this late: what keeps it from being done is seldom gone at once.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The host moves between a look and an act by chance, so the next look comes at once; where it does so every time, this is the
 /// second pause, and each is twice the one before up to [`AFTER_FAILURE`]: without it one core would be busy with looking.
@@ -194,11 +194,12 @@ pub async fn pass<H: Host>(host: &H, goal: &Goal, watch: &mut Watch, sink: &mut 
     let _guard = host.lock(goal.lock_timeout).await?;
     let began = host.now().at;
     let mut observed = see(host, goal, watch).await?;
+    accept_again(host, goal, &mut observed, watch)?;
     let mut plan = first(&goal.desired, &observed, goal.orphans);
     superseded(goal, &observed, &mut plan);
     let (mut stepped, mut failures, mut proxy) = (Vec::new(), Vec::new(), Proxy { written: false, reloaded: Reloaded::No });
     for service in &mut plan.services {
-        let done = advance(host, goal, &mut observed, service, &mut proxy, sink).await;
+        let done = advance(host, goal, (&mut observed, watch), service, &mut proxy, sink).await;
         stepped.extend(done.stepped.then(|| service.name.clone()));
         failures.extend(done.failure.map(|error| (service.name.clone(), error)));
         let moves = watch.moved(&service.name, done.moved);
@@ -261,7 +262,7 @@ impl Proxy {
 async fn advance<H: Host>(
     host: &H,
     goal: &Goal,
-    observed: &mut ObservedState,
+    (observed, watch): (&mut ObservedState, &mut Watch),
     service: &mut ServicePlan,
     proxy: &mut Proxy,
     sink: &mut dyn Sink,
@@ -273,13 +274,20 @@ async fn advance<H: Host>(
             done.stepped = true;
             break;
         }
+        if refusals::puts_off(service, &step.act, watch, host.now().at) {
+            break;
+        }
         match carry_out(host, goal, observed, service, (&step, proxy.reloaded), sink).await {
             Ok(()) => {
+                watch.refuses(&service.name, None);
                 proxy.done(&step.act);
                 done.stepped = true;
             }
             Err(error) => {
-                failed(service, &error, &mut done);
+                match error.reason() {
+                    Some(reason) => refusals::held(service, &step.act, (reason, chain(&error)), watch, host.now().at),
+                    None => failed(&error, &mut done),
+                }
                 break;
             }
         }
@@ -326,30 +334,35 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A step that the world kept from being done is a hold; one that nobody can decide about is a failure.
-fn failed(service: &mut ServicePlan, error: &ExecuteError, done: &mut Advance) {
-    let Some(reason) = error.reason() else {
-        // The host moved between the look and the act: no failure, only a reason to look again.
-        done.moved = matches!(error, ExecuteError::Moved { .. });
-        done.failure = (!done.moved).then(|| chain(error));
-        return;
-    };
-    service.next = Next::Hold;
-    service.status = if service.status == Status::Degraded { Status::Degraded } else { Status::Held };
-    service.again = Some(AFTER_FAILURE);
-    service.holds.push(Hold {
-        reason,
-        detail: chain(error),
-        until: "slotd tries again by itself".to_owned(),
-        again: AFTER_FAILURE,
-        wakes: Vec::new(),
-    });
+/// A step that nobody can decide about is a failure, unless the host moved between the look and the act: then it is only a reason to
+/// look again.
+fn failed(error: &ExecuteError, done: &mut Advance) {
+    done.moved = matches!(error, ExecuteError::Moved { .. });
+    done.failure = (!done.moved).then(|| chain(error));
 }
 
 fn replan(goal: &Goal, observed: &ObservedState, service: &mut ServicePlan) {
     if let Some(next) = next(&goal.desired, observed, goal.orphans, &service.name) {
         *service = next;
     }
+}
+
+/// A ledger that was lost, or an older one that somebody put back, does not know the manifest that this slotd has had accepted: it is
+/// accepted again, above every generation that was seen. A newer one supersedes it.
+fn accept_again<H: Host>(host: &H, goal: &Goal, observed: &mut ObservedState, watch: &mut Watch) -> Result<(), LedgerError> {
+    for (name, seen) in &mut observed.services {
+        let Some(spec) = goal.desired.services.get(name) else { continue };
+        let ledger = &mut seen.ledger;
+        let known = watch.accepted(name).filter(|known| ledger.generation <= *known);
+        if let Some(known) = known.filter(|_| ledger.accepted.as_ref() != Some(spec)) {
+            ledger.generation = known.next();
+            ledger.accepted = Some(spec.clone());
+            host.commit(name, ledger)?;
+        }
+        let accepted = ledger.accepted.as_ref() == Some(spec);
+        watch.accepts(name, accepted.then_some(ledger.generation));
+    }
+    Ok(())
 }
 
 /// A newer manifest was accepted meanwhile: this goal has nothing more to say about that service.

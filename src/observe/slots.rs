@@ -14,17 +14,32 @@ use crate::model::release::bind_address;
 use crate::model::route::Include;
 use crate::observe::watch::ServiceWatch;
 
-/// Every place that matters, with the port to look at: of its record, else of the manifest, else of the include.
-pub(super) fn places(spec: &ServiceSpec, ledger: &Ledger, include: &Observation<Include>) -> BTreeMap<SlotName, Port> {
-    let mut places = BTreeMap::new();
+/// Where the process of a place may listen.
+pub(super) struct Place {
+    port: Port,
+    /// Where it is looked for when it does not listen there: a lost ledger does not say whether what runs in a slot was started
+    /// before or after the manifest gave that another port.
+    otherwise: Option<Port>,
+}
+
+/// Every place that matters: by its record, else by the include and the manifest.
+pub(super) fn places(spec: &ServiceSpec, ledger: &Ledger, include: &Observation<Include>) -> BTreeMap<SlotName, Place> {
     let led_to = match include.known() {
-        Some(Include::Plain(target)) => vec![target.clone()],
-        Some(Include::Ours(text)) => text.targets.clone(),
-        Some(Include::Elsewhere { .. } | Include::Edited { .. }) | None => Vec::new(),
+        Some(Include::Plain(target)) => std::slice::from_ref(target),
+        Some(Include::Ours(text)) => &text.targets,
+        Some(Include::Elsewhere { .. } | Include::Edited { .. }) | None => &[],
     };
-    places.extend(led_to.into_iter().map(|t| (t.slot, t.port)));
-    places.extend(spec.slots.iter().map(|s| (s.name.clone(), s.port)));
-    places.extend(ledger.slots.iter().filter(|(_, r)| r.process.is_some()).map(|(name, r)| (name.clone(), r.port)));
+    let at = |port| Place { port, otherwise: None };
+    let mut places: BTreeMap<_, _> = led_to.iter().map(|t| (t.slot.clone(), at(t.port))).collect();
+    for slot in &spec.slots {
+        let before = places.get(&slot.name).filter(|_| !ledger.slots.contains_key(&slot.name)).map(|place| place.port);
+        let place = match before.filter(|port| *port != slot.port) {
+            Some(port) => Place { port, otherwise: Some(slot.port) },
+            None => at(slot.port),
+        };
+        places.insert(slot.name.clone(), place);
+    }
+    places.extend(ledger.slots.iter().filter(|(_, r)| r.process.is_some()).map(|(name, r)| (name.clone(), at(r.port))));
     places
 }
 
@@ -33,22 +48,29 @@ pub(super) async fn slots<H: Host>(
     host: &H,
     spec: &ServiceSpec,
     ledger: &Ledger,
-    places: &BTreeMap<SlotName, Port>,
+    places: &BTreeMap<SlotName, Place>,
     watch: &mut ServiceWatch,
 ) -> BTreeMap<SlotName, ObservedSlot> {
     let mut table = Table { bearers: None };
     // Again when somebody has changed the ledger: a lost or older one does not know what runs.
     let known = Some(ledger.slots.iter().map(|(name, record)| (name.clone(), record.cookie.clone())).collect());
     if watch.searched != known {
-        table.search(host);
-        watch.searched = known;
+        // And for as long as the ledger does not have what was found: a step that was not carried out is decided on it again.
+        let news = table.search(host).known().is_none_or(|all| all.iter().any(|b| is_news(b, spec, ledger, places)));
+        watch.searched = known.filter(|_| !news);
     }
     let mut seen = BTreeMap::new();
-    for (name, port) in places {
-        let look = Look { spec, name, port: *port, record: ledger.slots.get(name) };
+    for (name, Place { port, otherwise }) in places {
+        let look = Look { spec, name, port: *port, otherwise: *otherwise, record: ledger.slots.get(name) };
         seen.insert(name.clone(), look.slot(host, ledger, &mut table, watch).await);
     }
     seen
+}
+
+/// Whether a process of a slot is in no record.
+fn is_news(bearer: &Bearer, spec: &ServiceSpec, ledger: &Ledger, places: &BTreeMap<SlotName, Place>) -> bool {
+    let cookie = ledger.slots.get(&bearer.slot).and_then(|record| record.cookie.as_ref());
+    bearer.service == spec.name && places.contains_key(&bearer.slot) && cookie != bearer.found.identity.cookie.as_ref()
 }
 
 /// The process table, searched for our cookies at most once a pass, and only when something asks for it.
@@ -72,14 +94,31 @@ struct Look<'a> {
     spec: &'a ServiceSpec,
     name: &'a SlotName,
     port: Port,
+    otherwise: Option<Port>,
     record: Option<&'a SlotRecord>,
 }
 
+/// A slot's process, and who else holds its port.
+type Held = (Observation<ObservedProcess>, Observation<Vec<Occupant>>);
+
+/// Whether the slot's process, or what may be taken over as such, listens on the port that was looked at, as far as can be told.
+fn is_here((process, occupants): &Held) -> bool {
+    let same = |o: &Occupant| matches!(o, Occupant::SameApp { .. });
+    let dark = process.unknown().or(occupants.unknown()).is_some();
+    let listens = process.known().is_some_and(|p| p.listens != Observation::Known(false));
+    dark || listens || occupants.known().is_some_and(|all| all.iter().any(same))
+}
+
 impl Look<'_> {
-    async fn slot<H: Host>(&self, host: &H, ledger: &Ledger, table: &mut Table, watch: &mut ServiceWatch) -> ObservedSlot {
+    async fn slot<H: Host>(mut self, host: &H, ledger: &Ledger, table: &mut Table, watch: &mut ServiceWatch) -> ObservedSlot {
         let found = self.process(host, table);
         let exit = self.exit(host, &found);
-        let (process, occupants) = self.port(host, found, table);
+        let mut held = self.port(host, found.clone(), table);
+        if let Some(port) = self.otherwise.filter(|_| !is_here(&held)) {
+            self.port = port;
+            held = self.port(host, found, table);
+        }
+        let (process, occupants) = held;
         // Counted before the slot is asked: our own question would count as a connection.
         let traffic = self.traffic(host, ledger, process.known(), watch);
         let probe = self.probe(host, process.known(), watch).await;
@@ -121,12 +160,7 @@ impl Look<'_> {
     }
 
     /// Who holds the port; the process table is searched for the slot's family only when somebody else seems to hold it.
-    fn port<H: Host>(
-        &self,
-        host: &H,
-        found: Observation<Found>,
-        table: &mut Table,
-    ) -> (Observation<ObservedProcess>, Observation<Vec<Occupant>>) {
+    fn port<H: Host>(&self, host: &H, found: Observation<Found>, table: &mut Table) -> Held {
         let own: Vec<Identity> = found.known().iter().map(|f| f.identity.clone()).collect();
         let mut fact = host.port(&self.question(own.clone()));
         let mut family = Vec::new();

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::id::{Cookie, Digest, Identity, Moment, ServiceName, SlotName};
+use crate::model::id::{Cookie, Digest, Generation, Identity, Moment, ServiceName, SlotName};
 use crate::model::ledger::JarStamp;
 use crate::model::observed::{Answer, Probe, Traffic};
+use crate::model::status::Reason;
 
 /// A pass holds the lock, and one service whose application hangs must not hold up the others: an answer that takes longer than
 /// this is left for the next look. Long enough for the first answer of a Spring application (135 ms seen).
@@ -19,6 +20,23 @@ pub struct Watch {
     patience: Option<Duration>,
     services: BTreeMap<ServiceName, ServiceWatch>,
     moved: BTreeMap<ServiceName, u32>,
+    accepted: BTreeMap<ServiceName, Generation>,
+    refused: BTreeMap<ServiceName, Refusal>,
+}
+
+/// What the world did not let a step do.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The step, in the words that are shown.
+    pub what: String,
+    /// Why.
+    pub reason: Reason,
+    /// One sentence.
+    pub detail: String,
+    /// How often in a row.
+    pub times: u32,
+    /// When last.
+    pub at: Moment,
 }
 
 impl Watch {
@@ -38,6 +56,32 @@ impl Watch {
 
     pub(super) fn put(&mut self, name: ServiceName, watch: ServiceWatch) {
         self.services.insert(name, watch);
+    }
+
+    /// The generation under which this slotd last saw its manifest accepted.
+    pub fn accepted(&self, name: &ServiceName) -> Option<Generation> {
+        self.accepted.get(name).copied()
+    }
+
+    /// Notes it; `None`: another manifest was accepted since.
+    pub fn accepts(&mut self, name: &ServiceName, generation: Option<Generation>) {
+        match generation {
+            Some(generation) => drop(self.accepted.insert(name.clone(), generation)),
+            None => drop(self.accepted.remove(name)),
+        }
+    }
+
+    /// What was refused last, if it was this step.
+    pub fn refused(&self, name: &ServiceName, what: &str) -> Option<&Refusal> {
+        self.refused.get(name).filter(|refusal| refusal.what == what)
+    }
+
+    /// Notes that a step was refused (once more), or that one was carried out.
+    pub fn refuses(&mut self, name: &ServiceName, refusal: Option<Refusal>) {
+        match refusal {
+            Some(refusal) => drop(self.refused.insert(name.clone(), refusal)),
+            None => drop(self.refused.remove(name)),
+        }
     }
 
     /// Counts passes in a row in which the host had moved between the look and the act; gives how many that makes.
