@@ -77,7 +77,7 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
         return Ruling::block(unknown(live, why));
     }
     if !waits || (case.good(live) == 0 && case.bad(live) == 0) {
-        return Ruling::clear();
+        return if case.answers(live) && is_misled(case, live) { lead::lead(case, live) } else { Ruling::clear() };
     }
     if let Some(hold) = still_starting(case, live) {
         return Ruling::block(hold);
@@ -95,6 +95,12 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     let others = [case.resorts(live), case.others_ready(live)].concat();
     let Some(to) = others.first() else { return barred(case, live) };
     go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
+}
+
+/// Whether the include leads to another port than the live process has: it was started again where the manifest has moved its slot.
+fn is_misled(case: &Case<'_>, live: &SlotName) -> bool {
+    let target = case.text().and_then(|text| text.targets.iter().find(|target| target.slot == *live));
+    target.zip(case.record(live)).is_some_and(|(target, record)| target.port != record.port)
 }
 
 /// Whether the live slot's release is the one of the deployment under way: it is there only when it is ready.

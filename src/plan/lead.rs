@@ -133,10 +133,12 @@ fn under_way(case: &Case<'_>) -> Hold {
     )
 }
 
-/// Where the include goes back to: only where nginx is known to go still, and only if that answers and may, and the include is known
-/// to lead elsewhere. A reload that moves nothing is sent again instead.
+/// Where the include goes back to: only where nginx is known to go still, and only if that answers and may, or what the include leads
+/// to has failed as well, which would keep its place for ever. A reload that moves nothing is sent again instead.
 fn back<'a>(case: &Case<'a>) -> Option<&'a SlotName> {
-    let moves = |from: &&SlotName| case.on_disk().is_some_and(|to| to != *from) && case.answers(from) && !case.has_failed(from);
+    let serves = |from: &SlotName| case.answers(from) && !case.has_failed(from);
+    let in_vain = |to: &SlotName| case.has_failed(to) && !case.answers(to);
+    let moves = |from: &&SlotName| case.on_disk().is_some_and(|to| to != *from && (serves(from) || in_vain(to)));
     case.loaded().or_else(|| case.proxied()).filter(moves)
 }
 
@@ -164,7 +166,7 @@ fn not_applied(case: &Case<'_>, again: Duration) -> Hold {
 pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     let live = case.live().filter(|live| *live != goal && case.spec.port_of(live).is_some() && case.answers(live));
     // A place that no manifest names has no flag: traffic goes back to it as it came, by a plain line.
-    let form = if case.spec.port_of(goal).is_some() { case.form() } else { RouteForm::Static };
+    let form = if case.spec.port_of(goal).is_some() && !is_blind(case) { case.form() } else { RouteForm::Static };
     if form == RouteForm::Flag && !case.seen.route.faults.is_empty() && case.text().is_none_or(|t| t.form != form) {
         return Ruling::block(unfit(case));
     }
@@ -190,6 +192,11 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
         why_write(case),
         format!("{} leads to {leads_to}", case.spec.proxy.include.display()),
     )
+}
+
+/// Whether nginx may follow flags in a text that nobody knows any more: setting one for a new text could move the traffic at once.
+fn is_blind(case: &Case<'_>) -> bool {
+    case.live().is_none() && case.nginx().is_some() && case.seen.route.flags.known().is_some()
 }
 
 fn why_write(case: &Case<'_>) -> String {
@@ -255,7 +262,7 @@ fn tidy(case: &Case<'_>) -> Ruling {
     let flags = case.seen.route.flags.known().map_or(&[][..], Vec::as_slice);
     let leads = |flag: &&SlotName| case.live() == Some(*flag) || case.on_disk() == Some(*flag);
     let slots: Vec<_> = flags.iter().filter(|flag| !leads(flag)).cloned().collect();
-    if slots.is_empty() {
+    if slots.is_empty() || is_blind(case) {
         return Ruling::clear();
     }
     Ruling::act(Act::TidyFlags { slots }, "they lead nowhere while the other one stands", "one flag at most stands")

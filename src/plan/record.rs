@@ -207,6 +207,8 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             }
         }
         Act::Finish { release } => {
+            // Whoever died between the act that moved the traffic and noting it left that to be noted here.
+            with.live.iter().for_each(|live| served(ledger, live));
             good(ledger, release);
             ledger.deployment = None;
         }

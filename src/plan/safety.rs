@@ -96,8 +96,11 @@ fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if barred || case.record(slot).is_some_and(|r| !r.served && r.condemned.is_some()) {
         return None;
     }
-    // Somebody else on the live slot's port may keep it from being used, but is no other slot that answers.
-    let other = case.live().is_some_and(|live| live != slot && case.answers(live));
+    // Somebody else on the live slot's port may keep it from being used, but is no other slot that answers. Of two that have served
+    // nobody yet either will do.
+    let idle = case.record(slot).is_some_and(|r| !r.served);
+    let other =
+        case.places().into_iter().any(|other| other != slot && (idle || case.live() == Some(other)) && case.answers(other));
     (case.may_answer(slot) && !other).then(|| {
         hold(Reason::LastSlot, format!("no slot but {slot} is known to answer"), "another slot must serve first", pace::WORLD)
     })

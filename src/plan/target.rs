@@ -120,6 +120,11 @@ fn reachable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
     usable(case, id).filter(|_| case.barrier(Some(id)).is_none())
 }
 
+/// Whether a release is known, not in quarantine, and not behind such a one.
+pub(super) fn is_reachable(case: &Case<'_>, id: &ReleaseId) -> bool {
+    reachable(case, id).is_some()
+}
+
 /// A release that is known and not in quarantine.
 fn usable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
     let ledger = case.ledger();
