@@ -8,6 +8,7 @@ use slotd::model::id::ServiceName;
 use slotd::model::status::Reason;
 use slotd::model::wake::Wake;
 use slotd::observe::watch::Watch;
+use slotd::plan::step::Act;
 use slotd::reconcile::{Goal, Outcome, ReconcileError, accept, pass};
 
 use crate::world::World;
@@ -117,6 +118,8 @@ pub(crate) struct Tally {
     /// Changes of the world up to the beginning of that pass.
     pub(crate) changes: usize,
     pub(crate) done: BTreeMap<&'static str, u32>,
+    /// Steps that were carried out in the last pass.
+    pub(crate) acts: Vec<Act>,
     pub(crate) failed: BTreeMap<&'static str, u32>,
     pub(crate) reasons: BTreeMap<Reason, u32>,
     /// What was told, for the reader of a trace.
@@ -138,7 +141,10 @@ impl Sink for Tally {
                 self.began += 1;
                 self.tell(|| format!("{service}: {act} ({why})"));
             }
-            Event::StepDone { act, .. } => *self.done.entry(act.kind()).or_default() += 1,
+            Event::StepDone { act, .. } => {
+                *self.done.entry(act.kind()).or_default() += 1;
+                self.acts.push(act.clone());
+            }
             Event::StepFailed { act, error } => {
                 *self.failed.entry(act.kind()).or_default() += 1;
                 self.tell(|| format!("{service}: {} failed: {error}", act.kind()));

@@ -5,6 +5,7 @@ use slotd::model::ledger::SlotRecord;
 use slotd::model::status::{HoldKind, Reason, Status};
 use slotd::plan::hold::Hold;
 use slotd::plan::person::Decision;
+use slotd::plan::step::Act;
 use slotd::plan::{Next, ServicePlan};
 use slotd::reconcile::Outcome;
 
@@ -12,10 +13,11 @@ use crate::run::Run;
 use crate::story::{Change, Kind};
 use crate::world::fault::Fault;
 use crate::world::nginx::Text;
+use crate::world::sight::Sight;
 
 /// Virtual time in which a story has to come to rest once nothing happens any more: three starts that run into their deadline, with
 /// their pauses and the stop that each needs, a drain to its deadline, and the pause after a reload that was lost.
-const REST: u64 = 900_000;
+pub(crate) const REST: u64 = 900_000;
 
 /// Nothing has moved for this long: longer than any pause of a policy that the stories draw.
 const STILL: u64 = 125_000;
@@ -24,15 +26,16 @@ const STILL: u64 = 125_000;
 const LOOK: u64 = 36_000;
 
 /// How long a story that has come to rest is watched.
-const WATCH: u64 = 1_800_000;
+pub(crate) const WATCH: u64 = 1_800_000;
 
 /// Starts, reloads, writes and cutovers of a service that does not serve as it should, in that time. A crashing release is started once a
 /// minute, a reload that is lost is sent again every thirty seconds, and a release that stops answering is replaced by a new process of
 /// the same as often as its deadline passes, which is after fifteen seconds at the earliest.
 const STORM: usize = 120;
 
-/// Writes that nginx refuses and that are taken back, in that time: one a second, and of an `apply` beside the controller for 200 s too.
-const VAIN: usize = 2_000;
+/// Writes that nginx refuses and that are taken back, in that time: while nobody serves one every four seconds, after the shorter
+/// pauses of the first ones.
+const VAIN: usize = 460;
 
 impl Run {
     /// S10 and S14 at a pass.
@@ -44,6 +47,29 @@ impl Run {
             if let Some(why) = wordless(service, outcome) {
                 self.breaks("S14", why);
             }
+        }
+    }
+
+    /// S12: a release is not started more often than the manifest says, unless something new happened or nothing else serves.
+    pub(crate) fn judge_tries(&mut self) {
+        let state = self.world.see();
+        let news = state.faults != self.tries.1 || !state.sights.is_clear() || state.refused > 0 || !state.contested.is_empty();
+        self.tries.1 = state.faults;
+        let serves = state.serves(&self.spec.proxy.include);
+        drop(state);
+        let moves = |act: &Act| matches!(act, Act::Cutover { .. } | Act::Reload { moves: Some(_), .. });
+        if news || !serves || self.tally.acts.iter().any(moves) {
+            self.tries.0.clear();
+        }
+        for act in &self.tally.acts {
+            if let Act::Start { release, serves: false, .. } = act {
+                *self.tries.0.entry(release.clone()).or_default() += 1;
+            }
+        }
+        let limit = self.spec.slot_policy.max_attempts;
+        if let Some((release, times)) = self.tries.0.iter().find(|(_, times)| **times > limit) {
+            let what = format!("{release} was started {times} times, and slot_policy.max_attempts is {limit}");
+            self.breaks("S12", what);
         }
     }
 
@@ -66,8 +92,17 @@ impl Run {
         self.mended();
         self.comes_to_rest();
         // What was taken over is not slotd's to stop, if the policy says so.
-        self.sweeps();
-        self.comes_to_rest();
+        // Each deployment may lead the traffic away from one more.
+        for _ in 0..=self.spec.slots.len() {
+            if self.violations.is_empty() && self.sweeps() {
+                self.comes_to_rest();
+            }
+        }
+        // What `retry` did not let slotd mend, because no witness says where the traffic goes, a person puts back by hand.
+        if matches!(self.world.see().includes.get(&self.spec.proxy.include), Some(Text::Edited(_))) {
+            self.world.befall(Fault::Include(self.spec.proxy.include.clone(), None));
+            self.comes_to_rest();
+        }
         self.keeps_still();
         if self.violations.is_empty() {
             self.is_converged();
@@ -80,7 +115,6 @@ impl Run {
         if self.world.see().includes.get(&include) == Some(&Text::Elsewhere) {
             self.world.befall(Fault::Include(include, None));
         }
-        self.sweeps();
         for change in [Change::Promote(slotd::model::desired::Promote::Auto), Change::Version(Kind::Good)] {
             self.wants(&change);
         }
@@ -88,19 +122,23 @@ impl Run {
         for decision in [Decision::Resume, Decision::Retry] {
             self.says(&decision);
         }
+        // Only now, so that nothing is started that is no longer asked for.
+        self.sweeps();
     }
 
-    /// Ends what others started, where nobody is sent.
-    fn sweeps(&mut self) {
+    /// Ends what others started, where nobody is sent; says whether there was any.
+    fn sweeps(&mut self) -> bool {
         let routed = self.world.see().routed();
         let strangers: Vec<_> = {
             let state = self.world.see();
             let all = state.processes.values().filter(|p| !routed.contains(&p.port));
             all.filter(|p| p.cookie.is_none() || self.is_taken_over(p.pid)).map(|p| p.port).collect()
         };
-        strangers.into_iter().for_each(|port| self.world.befall(Fault::Crash(port)));
         let taken: Vec<_> = self.world.see().foreigners.keys().copied().collect();
+        let some = !strangers.is_empty() || !taken.is_empty();
+        strangers.into_iter().for_each(|port| self.world.befall(Fault::Crash(port)));
         taken.into_iter().for_each(|port| self.world.befall(Fault::Foreign(port, None)));
+        some
     }
 
     /// Whether the ledger has taken a process over, rather than started it.
@@ -177,7 +215,7 @@ impl Run {
             let count = |counts: &crate::world::Counts| counts.get(word).copied().unwrap_or(0);
             let done = count(&after) - count(&before);
             let limit = match word {
-                _ if rested && self.holds().is_empty() && !self.tries_in_vain() => 0,
+                _ if rested && self.holds().is_empty() && !self.tries_in_vain() && self.world.see().sights.is_clear() => 0,
                 "write" if self.world.see().nginx.broken => VAIN,
                 // Led on and put back each time.
                 "write" if self.world.see().nginx.loses_reloads => 2 * STORM,
@@ -194,6 +232,7 @@ impl Run {
         let state = self.world.see();
         let include = state.includes.get(&self.spec.proxy.include);
         let person = state.ledgers.get(&self.spec.name).map(|kept| kept.read.person.clone()).unwrap_or_default();
+        let dark = |sights: &[Sight]| sights.iter().any(|sight| state.sights.hides(*sight));
         let port_is_taken = |p: slotd::model::id::Port| !state.is_unclaimed(p);
         match reason {
             Reason::PortTaken => {
@@ -201,14 +240,15 @@ impl Run {
                 strangers || self.spec.slots.iter().any(|s| state.foreigners.contains_key(&s.port) && port_is_taken(s.port))
             }
             Reason::ProxyDown => !state.nginx.up,
-            Reason::ProxyUnverified => state.nginx.hidden || !state.nginx.up,
+            Reason::ProxyUnverified => state.nginx.hidden || !state.nginx.up || dark(&[Sight::Nginx]),
             Reason::ConfigBroken => state.nginx.broken || include == Some(&Text::Edited(None)),
-            Reason::ReloadNotApplied => state.nginx.loses_reloads,
+            Reason::ReloadNotApplied => state.nginx.loses_reloads || state.nginx.broken,
             Reason::FlagUnfit => !state.nginx.faults.is_empty(),
             Reason::RouteUnproven => {
                 let unnamed = state.processes.values().any(|p| p.slot.is_unnamed());
                 let mute = (self.spec.proxy.url.is_none() || unnamed) && !matches!(include, Some(Text::Ours(_)));
                 mute || !state.serves(&self.spec.proxy.include)
+                    || dark(&[Sight::Include, Sight::Flags, Sight::Loaded, Sight::Proxied])
             }
             Reason::RouteSplit => {
                 let on_disk = state.on_disk(&self.spec.proxy.include);
@@ -222,7 +262,8 @@ impl Run {
                     || self.befallen.contains_key("store_lost")
             }
             Reason::LaunchUnfit => state.launch_fault.is_some(),
-            Reason::ProcessUnknown => state.blind,
+            Reason::ProcessUnknown => state.blind || dark(&[Sight::Process, Sight::Bearers, Sight::Port]),
+            Reason::ArtifactUnfit => dark(&[Sight::Jar]),
             Reason::LastSlot => state.processes.values().filter(|p| p.is_ready(state.now)).count() <= 1,
             Reason::Quarantined => state.ledgers.get(&self.spec.name).is_some_and(|kept| !kept.read.quarantine.is_empty()),
             Reason::AwaitingPromotion => self.spec.slot_policy.promote == slotd::model::desired::Promote::Manual,
@@ -232,13 +273,12 @@ impl Run {
             Reason::HandEdited => matches!(include, Some(Text::Edited(_))),
             Reason::OwnedElsewhere => include == Some(&Text::Elsewhere),
             Reason::NoRelease => self.befallen.contains_key("ledger_lost") || self.befallen.contains_key("ledger_older"),
-            Reason::ProbeSuspect => self.is_doubted(),
             // Nothing in the stories makes these last.
             Reason::Superseded => {
                 let accepted = state.ledgers.get(&self.spec.name).and_then(|kept| kept.read.accepted.as_ref());
                 accepted != self.slotds[0].goal.desired.services.get(&self.spec.name)
             }
-            Reason::ArtifactUnfit
+            Reason::ProbeSuspect
             | Reason::RollbackUnsafe
             | Reason::NotStopped
             | Reason::Starting
@@ -265,9 +305,10 @@ impl Run {
             Reason::ArtifactMissing,
         ];
         let holds = self.holds();
-        // Deployments are paused, and nothing was ever deployed that could be started again.
+        // A person has to decide first, and nothing was ever deployed that could be started again.
         let nothing = self.world.see().ledgers.get(&self.spec.name).is_none_or(|kept| kept.read.good.is_empty());
-        let excused = holds.iter().any(|h| excuse.contains(&h.reason) || (nothing && h.reason == Reason::Paused));
+        let person = [Reason::Paused, Reason::Quarantined];
+        let excused = holds.iter().any(|h| excuse.contains(&h.reason) || (nothing && person.contains(&h.reason)));
         let serves = self.world.see().serves(&self.spec.proxy.include);
         if !serves && !excused {
             let reasons: Vec<_> = holds.iter().map(|h| h.reason).collect();
@@ -275,19 +316,8 @@ impl Run {
         }
     }
 
-    /// Whether the health settings are others than those that the live slot met, and something does not meet them: that is a person's to
-    /// decide, and with two slots it may keep the only one that answers from being used for another release.
-    fn is_doubted(&self) -> bool {
-        let state = self.world.see();
-        let met = state.ledgers.get(&self.spec.name).and_then(|kept| kept.read.proven_health.as_ref());
-        met.is_some_and(|met| *met != self.spec.health) && state.processes.values().any(|p| !p.is_ready(state.now))
-    }
-
     /// L1, L4, S13: what was asked for last serves, and the controller says so.
     fn is_converged(&mut self) {
-        if self.holds().iter().any(|h| h.reason == Reason::ProbeSuspect) && self.is_doubted() {
-            return;
-        }
         let plan = self.plan.clone();
         let status = plan.iter().flat_map(|plan| &plan.services).map(|s| s.status).next();
         let live = self.live();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use slotd::model::desired::{JarSpec, ServiceSpec};
-use slotd::model::id::{Digest, Port};
+use slotd::model::id::{Digest, Port, ReleaseId};
 use slotd::model::wake::Wake;
 use slotd::plan::person::Decision;
 use slotd::plan::{Next, Plan};
@@ -54,6 +54,8 @@ pub(crate) struct Run {
     /// Wishes that came while the one before was still being worked on.
     pub(crate) hasty: u32,
     pub(crate) tally: Tally,
+    /// Starts of a release that have come to nothing, and how much others had done by the last of them.
+    pub(crate) tries: (BTreeMap<ReleaseId, u32>, u32),
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -80,6 +82,7 @@ impl Run {
             befallen: BTreeMap::new(),
             hasty: 0,
             tally: Tally { told: tells.then(Vec::new), ..Tally::default() },
+            tries: (BTreeMap::new(), 0),
             violations: Vec::new(),
             world,
         };
@@ -230,7 +233,8 @@ impl Run {
     fn looks(&mut self, index: usize) {
         self.excuse();
         self.tally.passes += 1;
-        self.tally.began = 0;
+        (self.tally.began, self.tally.acts) = (0, Vec::new());
+        let forgotten = self.is_forgotten(index);
         let fate = self.slotds[index].pass(&self.world, &mut self.tally);
         self.tells();
         let changes = self.world.see().counts.values().sum::<usize>() - self.tally.changes;
@@ -240,13 +244,20 @@ impl Run {
         match fate {
             Fate::Killed => self.dies(index),
             Fate::Failed(error) => self.failed(index, &error),
-            Fate::Passed(outcome) => self.passed(index, *outcome, changes),
+            Fate::Passed(outcome) => self.passed(index, *outcome, changes - usize::from(forgotten && changes > 0)),
         }
         self.is_circle();
         let breach = self.world.see().judge.breaches.first().cloned();
         if let Some(breach) = breach {
             self.breaks("S", breach);
         }
+    }
+
+    /// Whether the ledger has lost what was accepted: noting that again is no step.
+    fn is_forgotten(&self, index: usize) -> bool {
+        let state = self.world.see();
+        let accepted = state.ledgers.get(&self.spec.name).and_then(|kept| kept.read.accepted.as_ref());
+        accepted != self.slotds[index].goal.desired.services.get(&self.spec.name)
     }
 
     /// What slotd told goes into the trace.
@@ -284,6 +295,7 @@ impl Run {
             *self.tally.reasons.entry(hold.reason).or_default() += 1;
         }
         self.judge_outcome(&outcome, changes);
+        self.judge_tries();
         let rests = outcome.stepped.is_empty() && outcome.plan.services.iter().all(|s| !matches!(s.next, Next::Step(_)));
         if rests && self.slotds[index].until.is_some() && outcome.again.is_none_or(|again| again.as_secs() >= 20) {
             self.forgets(index);
@@ -316,6 +328,7 @@ impl Run {
 
     fn happens(&mut self, what: What) {
         *self.befallen.entry(what.kind()).or_default() += 1;
+        self.tries.0.clear();
         if what.is_wish() {
             let rests = self.now() > self.moved + 100_000;
             self.hasty += u32::from(!rests);

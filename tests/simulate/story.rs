@@ -20,6 +20,8 @@ use crate::world::{Dice, When};
 pub(crate) struct Story {
     pub(crate) seed: u64,
     pub(crate) setting: Setting,
+    /// Whether each wish has the time it needs, and one fault at most befalls them all.
+    pub(crate) calm: bool,
     /// By time, in milliseconds since the beginning.
     pub(crate) events: Vec<(u64, What)>,
 }
@@ -239,7 +241,19 @@ impl Story {
             events.push((at, draw.trouble(&setting.spec)));
         }
         events.sort_by_key(|(at, _)| *at);
-        Self { seed, setting, events }
+        Self { seed, setting, calm: weather == Weather::Calm, events }
+    }
+
+    /// What was asked for, on a host where nothing goes wrong; nothing if nothing does.
+    pub(crate) fn reference(&self) -> Option<Self> {
+        let wishes = |(_, what): &&(u64, What)| what.is_wish() || matches!(what, What::Applies);
+        let events: Vec<_> = self.events.iter().filter(wishes).cloned().collect();
+        (events.len() < self.events.len()).then(|| Self { events, ..self.clone() })
+    }
+
+    /// What was not asked for.
+    pub(crate) fn troubles(&self) -> impl Iterator<Item = &What> {
+        self.events.iter().map(|(_, what)| what).filter(|what| !what.is_wish() && !matches!(what, What::Applies))
     }
 
     /// Without one of its events.

@@ -1,11 +1,13 @@
 //! What the simulator found: each a story that was cut down to what matters.
 
-use slotd::model::desired::{PortConflict, Standby};
+use slotd::model::desired::{PortConflict, Promote, ServiceSpec, Standby};
 use slotd::model::status::Reason;
 use slotd::observe::watch::Watch;
 use slotd::plan::Next;
+use slotd::plan::person::Decision;
 
 use super::{Stage, port, takeover};
+use crate::world::When;
 use crate::world::fault::Fault;
 use crate::world::nginx::Text;
 use crate::world::ports::Foreigner;
@@ -153,4 +155,148 @@ fn another_interval_does_not_keep_a_slot_that_answers_badly_from_going_over() {
     stage.world.accept(&stage.goal());
     stage.keep(20);
     stage.is("real1 webservice-1");
+}
+
+#[test]
+fn after_a_lost_ledger_a_process_is_looked_for_where_the_include_leads_before_where_the_manifest_moved_its_slot() {
+    for change in [Stage::reload_mode, |_: &mut ServiceSpec| {}] {
+        let mut stage = Stage::serving_as(&["1"], change);
+        stage.spec.slots[0].port = port(9081);
+        stage.befall(ledger_lost(&stage));
+        stage.world.accept(&stage.goal());
+        stage.keep(2);
+        let record = stage.world.ledger("webservice").slots[&super::slot("real1")].clone();
+        assert_eq!(record.port, port(8081), "{}", stage.world.story());
+        stage.keep(120);
+        stage.is("real2 webservice-1");
+        assert_eq!(stage.world.see().counts["start"], 1, "{}", stage.world.story());
+    }
+}
+
+#[test]
+fn an_older_ledger_that_is_put_back_does_not_keep_the_controller_from_healing() {
+    for fault in [ledger_lost, |stage: &Stage| Fault::LedgerRestored(stage.spec.name.clone())] {
+        let mut stage = Stage::serving(&["1"]);
+        stage.befall(Fault::LedgerCopied(stage.spec.name.clone()));
+        stage.deploy("2");
+        stage.world.after(5_000, fault(&stage));
+        stage.world.after(60_000, Fault::Crash(port(8081)));
+        stage.world.after(60_000, Fault::Crash(port(8082)));
+        stage.keep(120);
+        assert!(stage.live().ends_with("webservice-2"), "{}", stage.world.story());
+        assert_eq!(stage.world.ledger("webservice").accepted, Some(stage.spec.clone()));
+    }
+}
+
+#[test]
+fn what_was_found_by_its_cookie_and_could_not_be_noted_is_found_again() {
+    for change in 1..6 {
+        let stage = Stage::serving_as(&["1", "2"], |spec| spec.slot_policy.port_conflict = PortConflict::Own);
+        let mut watch = Watch::default();
+        stage.world.pass(&stage.goal(), &mut watch);
+        stage.befall(ledger_lost(&stage));
+        stage.world.refuse_at(change);
+        for _ in 0..6 {
+            stage.world.pass(&stage.goal(), &mut watch);
+            stage.world.touch().pass_time(1_000, &[]);
+        }
+        let records = stage.world.ledger("webservice").slots;
+        let known = |name: &str| records.get(&super::slot(name)).is_some_and(|record| record.release.is_some());
+        assert!(known("real1") && known("real2"), "change {change}\n{}", stage.world.story());
+    }
+}
+
+#[test]
+fn a_release_that_dies_again_and_again_gives_way_to_the_last_good_one_although_nothing_stands_by() {
+    let mut stage = Stage::serving_as(&["1"], |spec| spec.slot_policy.standby = Standby::Stopped);
+    stage.wants("2", Behaviour { ends: Some(70_000), ..Behaviour::good() });
+    stage.world.accept(&stage.goal());
+    let plan = stage.keep(600);
+    assert!(stage.live().ends_with("webservice-1"), "{}", stage.world.story());
+    assert!(plan.services[0].holds.iter().any(|h| h.reason == Reason::Quarantined), "{plan:#?}");
+}
+
+#[test]
+fn a_write_that_nginx_refuses_is_tried_ever_more_slowly_and_soon_after_it_no_longer_is() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.wants("2", Behaviour::good());
+    stage.befall(Fault::ConfigBroken(true));
+    stage.world.after(300_000, Fault::ConfigBroken(false));
+    stage.world.accept(&stage.goal());
+    let plan = stage.keep(290);
+    let tries = stage.world.take_counts()["write"];
+    assert!((5..=14).contains(&tries), "{tries} writes\n{}", stage.world.story());
+    assert!(plan.services[0].holds.iter().any(|h| h.reason == Reason::ConfigBroken), "{plan:#?}");
+    stage.keep(45);
+    stage.is("real2 webservice-2");
+}
+
+#[test]
+fn an_include_that_leads_to_what_has_failed_too_goes_back_where_nginx_still_goes_and_makes_room() {
+    let mut stage = Stage::serving_as(&["1"], |spec| {
+        Stage::reload_mode(spec);
+        spec.slot_policy.standby = Standby::Stopped;
+    });
+    stage.wants("2", Behaviour { sickens: Some(120_000), ..Behaviour::good() });
+    stage.world.after(110_000, Fault::ReloadsLost(true));
+    stage.world.after(1_100_000, Fault::ReloadsLost(false));
+    stage.world.accept(&stage.goal());
+    stage.keep(1_150);
+    stage.wants("3", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    stage.keep(60);
+    assert!(stage.live().ends_with("webservice-3"), "{}", stage.world.story());
+}
+
+#[test]
+fn a_live_process_that_was_started_where_the_manifest_moved_its_slot_is_led_to_while_another_release_waits_for_a_person() {
+    for change in 0..12 {
+        let mut stage = Stage::serving_as(&["1"], |spec| spec.slot_policy.promote = Promote::Manual);
+        stage.wants("2", Behaviour::good());
+        stage.world.accept(&stage.goal());
+        stage.keep(20);
+        stage.befall(Fault::FlagFaults(vec!["the include stands in the http block".to_owned()]));
+        stage.spec.slots[0].port = port(9081);
+        stage.befall(Fault::Crash(port(8081)));
+        stage.world.accept(&stage.goal());
+        stage.world.crash_at(change, When::Before);
+        stage.world.survives(|| drop(stage.keep(30)));
+        stage.world.disarm();
+        stage.keep(60);
+        stage.befall(Fault::FlagFaults(Vec::new()));
+        stage.keep(60);
+        assert!(stage.live().contains(" webservice-"), "change {change}\n{}", stage.world.story());
+    }
+}
+
+#[test]
+fn no_flag_is_touched_while_nobody_says_where_nginx_goes() {
+    for edit in [None, Some(Text::Edited(None))] {
+        let stage = Stage::serving_as(&["1", "2"], |spec| spec.proxy.url = None);
+        stage.befall(include(&stage, edit));
+        stage.befall(ledger_lost(&stage));
+        stage.world.accept(&stage.goal());
+        stage.decide(&Decision::Retry);
+        stage.keep(60);
+        stage.is("real2 webservice-2");
+    }
+}
+
+#[test]
+fn a_slotd_that_dies_between_a_cutover_and_noting_it_leaves_a_standby_all_the_same() {
+    for change in 0..14 {
+        let mut stage = Stage::serving(&["1"]);
+        stage.wants("2", Behaviour::good());
+        stage.world.crash_at(change, When::After);
+        stage.world.survives(|| {
+            stage.world.accept(&stage.goal());
+            stage.keep(10);
+        });
+        stage.world.disarm();
+        stage.world.accept(&stage.goal());
+        stage.keep(300);
+        stage.deploy("3");
+        stage.keep(60);
+        assert_eq!(stage.running(), ["real1 webservice-3", "real2 webservice-2"], "change {change}\n{}", stage.world.story());
+    }
 }

@@ -72,6 +72,7 @@ impl State {
     pub(crate) fn befall(&mut self, fault: Fault) {
         self.note(|| format!("! {fault:?}"));
         self.judge.last_fault = Some(self.now);
+        self.faults += 1;
         match fault {
             Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) | Fault::Contested(..) | Fault::SameApp(..) => {
                 self.befall_ports(fault);

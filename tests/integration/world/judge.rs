@@ -76,6 +76,7 @@ impl State {
         let now = self.now;
         for port in self.routed() {
             self.last_routed.insert(port, now);
+            self.processes.values_mut().filter(|p| p.port == port && p.listening).for_each(|p| p.routed = true);
         }
         let serves: Vec<bool> = self.judge.includes.iter().map(|include| self.serves(include)).collect();
         let mut judge = std::mem::take(&mut self.judge);
@@ -91,7 +92,7 @@ impl State {
     /// Only what is ours, or the same application that was taken over, is ever signalled; the rest is not even in `processes`.
     pub(crate) fn judge_signal(&mut self, pid: u32, meant: &Identity) {
         let Some(process) = self.processes.get(&pid) else { return };
-        let (port, ready) = (process.port, process.is_ready(self.now));
+        let (port, ready, has_served) = (process.port, process.is_ready(self.now), process.routed);
         if process.cookie != meant.cookie {
             self.breach(format!("process {pid} was signalled as one with another cookie"));
         }
@@ -100,16 +101,15 @@ impl State {
         if ready && self.routed().contains(&port) && !excused && !self.is_raced() {
             self.breach(format!("process {pid} was signalled while nginx routes to its port {port}"));
         }
-        self.judge_last(pid, port, ready);
+        self.judge_last(pid, ready && has_served);
     }
 
     /// The last slot that answers and has served is not stopped.
-    fn judge_last(&mut self, pid: u32, port: Port, ready: bool) {
+    fn judge_last(&mut self, pid: u32, answers: bool) {
         let served = self.processes.get(&pid).filter(|p| !self.judge.barred.contains(&p.digest));
         let Some(service) = served.map(|p| p.service.clone()) else { return };
-        let has_served = self.last_routed.contains_key(&port);
         let another = self.processes.values().any(|p| p.pid != pid && p.service == service && p.is_ready(self.now));
-        if ready && has_served && !another && self.judge.excused.is_empty() && !self.is_raced() {
+        if answers && !another && self.judge.excused.is_empty() && !self.is_raced() {
             self.breach(format!("process {pid} was signalled, the last of {service} that answers"));
         }
     }

@@ -127,6 +127,10 @@ pub(crate) struct State {
     agenda: BTreeMap<(u64, u64), Due>,
     due: u64,
     pub(crate) counts: Counts,
+    /// The change at which slotd was killed last.
+    pub(crate) struck: Option<(&'static str, When)>,
+    /// Things that others did so far.
+    pub(crate) faults: u32,
     /// Whether the trace is written: a million passes have no reader.
     pub(crate) tells: bool,
     pub(crate) trace: Vec<String>,
@@ -187,6 +191,8 @@ impl World {
             agenda: BTreeMap::new(),
             due: 0,
             counts: Counts::new(),
+            struck: None,
+            faults: 0,
             tells: true,
             trace: Vec::new(),
             judge: Judge::default(),
@@ -240,11 +246,12 @@ impl World {
         state.trace[state.trace.len().saturating_sub(60)..].join("\n")
     }
 
-    fn strike(&self, when: When) {
+    fn strike(&self, when: When, word: &'static str) {
         let Some((left, moment)) = self.fuse.get() else { return };
         if moment == when && left == 0 {
             self.fuse.set(None);
             self.state.borrow_mut().note(|| format!("slotd is killed {when:?} that"));
+            self.state.borrow_mut().struck = Some((word, when));
             // Without the panic hook: this is no failure of the test.
             std::panic::resume_unwind(Box::new(Crash));
         }
@@ -261,7 +268,7 @@ impl World {
         refusal: impl FnOnce(std::io::Error) -> E,
         act: impl FnOnce(&mut State) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.strike(When::Before);
+        self.strike(When::Before, word);
         let mut state = self.state.borrow_mut();
         state.note(|| format!("{word} {}", what()));
         *state.counts.entry(word).or_default() += 1;
@@ -275,7 +282,7 @@ impl World {
         let result = act(&mut state);
         state.judge_change(word);
         drop(state);
-        self.strike(When::After);
+        self.strike(When::After, word);
         result
     }
 }

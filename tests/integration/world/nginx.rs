@@ -213,36 +213,48 @@ impl Proxy for World {
         if let Some(why) = self.hides(Sight::Include) {
             return Observation::Unknown(why);
         }
-        let state = self.see();
-        state.includes.get(&service.proxy.include).map_or(Observation::Absent, |text| Observation::Known(seen(text, service)))
+        let found = || {
+            let state = self.see();
+            state.includes.get(&service.proxy.include).map_or(Observation::Absent, |text| Observation::Known(seen(text, service)))
+        };
+        let found = found();
+        self.shows(Sight::Include, &service.name, found)
     }
 
     fn flags(&self, service: &ServiceSpec) -> Observation<Vec<SlotName>> {
         if let Some(why) = self.hides(Sight::Flags) {
             return Observation::Unknown(why);
         }
-        let state = self.see();
-        let Some(flags) = state.flags.get(&flag_dir(&service.proxy.include)) else { return Observation::Absent };
-        Observation::Known(service.slots.iter().map(|s| s.name.clone()).filter(|name| flags.contains(name)).collect())
+        let found = || {
+            let state = self.see();
+            let Some(flags) = state.flags.get(&flag_dir(&service.proxy.include)) else { return Observation::Absent };
+            Observation::Known(service.slots.iter().map(|s| s.name.clone()).filter(|name| flags.contains(name)).collect())
+        };
+        let found = found();
+        self.shows(Sight::Flags, &service.name, found)
     }
 
     fn nginx(&self, _proxy: &ProxySpec) -> Observation<observed::Nginx> {
         if let Some(why) = self.hides(Sight::Nginx) {
             return Observation::Unknown(why);
         }
-        let state = self.see();
-        if state.nginx.hidden {
-            return Observation::Unknown("two nginx run with this configuration".to_owned());
-        }
-        if !state.nginx.up {
-            return Observation::Absent;
-        }
-        let worker = |w: &Worker| SeenWorker { pid: w.pid, start: w.born / 10, accepting: w.accepts(state.now) };
-        Observation::Known(observed::Nginx {
-            master: state.master(),
-            version: "1.22.1".to_owned(),
-            workers: state.nginx.workers.iter().map(worker).collect(),
-        })
+        let found = || {
+            let state = self.see();
+            if state.nginx.hidden {
+                return Observation::Unknown("two nginx run with this configuration".to_owned());
+            }
+            if !state.nginx.up {
+                return Observation::Absent;
+            }
+            let worker = |w: &Worker| SeenWorker { pid: w.pid, start: w.born / 10, accepting: w.accepts(state.now) };
+            Observation::Known(observed::Nginx {
+                master: state.master(),
+                version: "1.22.1".to_owned(),
+                workers: state.nginx.workers.iter().map(worker).collect(),
+            })
+        };
+        let found = found();
+        self.shows(Sight::Nginx, "", found)
     }
 
     fn faults(&self, _service: &ServiceSpec, _nginx: Option<&observed::Nginx>) -> Vec<String> {
@@ -253,36 +265,44 @@ impl Proxy for World {
         if let Some(why) = self.hides(Sight::Loaded) {
             return Observation::Unknown(why);
         }
-        let unknown = |why: &str| Observation::Unknown(why.to_owned());
-        let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
-        let state = self.see();
-        let path = &service.proxy.include;
-        match worker.texts.get(path) {
-            Some(Text::Ours(loaded)) if loaded.nonce == text.nonce => {
-                let port = state.leads(path, &Text::Ours(loaded.clone()));
-                let target = loaded.targets.iter().find(|t| Some(t.port) == port);
-                target.map_or(unknown("no target"), |t| {
-                    Observation::Known(Loaded { generation: loaded.generation, slot: t.slot.clone() })
-                })
+        let found = || {
+            let unknown = |why: &str| Observation::Unknown(why.to_owned());
+            let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
+            let state = self.see();
+            let path = &service.proxy.include;
+            match worker.texts.get(path) {
+                Some(Text::Ours(loaded)) if loaded.nonce == text.nonce => {
+                    let port = state.leads(path, &Text::Ours(loaded.clone()));
+                    let target = loaded.targets.iter().find(|t| Some(t.port) == port);
+                    target.map_or(unknown("no target"), |t| {
+                        Observation::Known(Loaded { generation: loaded.generation, slot: t.slot.clone() })
+                    })
+                }
+                Some(_) | None => unknown("nginx does not answer the probe"),
             }
-            Some(_) | None => unknown("nginx does not answer the probe"),
-        }
+        };
+        let found = found();
+        self.shows(Sight::Loaded, &service.name, found)
     }
 
     async fn proxied(&self, service: &ServiceSpec, _patience: Option<Duration>) -> Observation<SlotName> {
         if let Some(why) = self.hides(Sight::Proxied) {
             return Observation::Unknown(why);
         }
-        let unknown = |why: &str| Observation::Unknown(why.to_owned());
-        let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
-        let state = self.see();
-        let path = &service.proxy.include;
-        let port = worker.texts.get(path).and_then(|text| state.leads(path, text));
-        match port.filter(|port| state.is_served(*port)).and_then(|port| state.at_port(port)) {
-            Some(process) if service.port_of(&process.slot).is_some() => Observation::Known(process.slot.clone()),
-            Some(_) => unknown("does not reach this service"),
-            None => unknown("502"),
-        }
+        let found = || {
+            let unknown = |why: &str| Observation::Unknown(why.to_owned());
+            let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
+            let state = self.see();
+            let path = &service.proxy.include;
+            let port = worker.texts.get(path).and_then(|text| state.leads(path, text));
+            match port.filter(|port| state.is_served(*port)).and_then(|port| state.at_port(port)) {
+                Some(process) if service.port_of(&process.slot).is_some() => Observation::Known(process.slot.clone()),
+                Some(_) => unknown("does not reach this service"),
+                None => unknown("502"),
+            }
+        };
+        let found = found();
+        self.shows(Sight::Proxied, &service.name, found)
     }
 
     fn write(

@@ -53,6 +53,8 @@ pub(crate) struct Process {
     pub(crate) told: bool,
     /// A fault made it answer 503 until it is lifted.
     pub(crate) sick: bool,
+    /// nginx has sent requests to it.
+    pub(crate) routed: bool,
 }
 
 impl Process {
@@ -131,6 +133,7 @@ impl State {
             listening: false,
             told: false,
             sick: false,
+            routed: false,
         });
     }
 
@@ -215,6 +218,7 @@ impl State {
             listening: false,
             told: false,
             sick: false,
+            routed: false,
         }))
     }
 
@@ -249,42 +253,54 @@ impl Processes for World {
         if let Some(why) = self.hides(Sight::Process) {
             return Observation::Unknown(why);
         }
-        let state = self.see();
-        let dark = state.find_process(identity).is_some_and(|p| state.unreadable.contains(&p.port));
-        if state.blind || dark {
-            return Observation::Unknown("/proc is mounted with hidepid".to_owned());
-        }
-        state.find_process(identity).map_or(Observation::Absent, |p| Observation::Known(p.found(state.now)))
+        let found = || {
+            let state = self.see();
+            let dark = state.find_process(identity).is_some_and(|p| state.unreadable.contains(&p.port));
+            if state.blind || dark {
+                return Observation::Unknown("/proc is mounted with hidepid".to_owned());
+            }
+            state.find_process(identity).map_or(Observation::Absent, |p| Observation::Known(p.found(state.now)))
+        };
+        let found = found();
+        self.shows(Sight::Process, identity.pid, found)
     }
 
     fn bearers(&self) -> Observation<Vec<Bearer>> {
         if let Some(why) = self.hides(Sight::Bearers) {
             return Observation::Unknown(why);
         }
-        let state = self.see();
-        if state.blind {
-            return Observation::Unknown("/proc is mounted with hidepid".to_owned());
-        }
-        let ours = state.processes.values().filter(|p| p.cookie.is_some()).map(|p| Bearer {
-            found: p.found(state.now),
-            parent: 1,
-            service: p.service.clone(),
-            slot: p.slot.clone(),
-            release: p.release.clone(),
-        });
-        Observation::Known(ours.collect())
+        let found = || {
+            let state = self.see();
+            if state.blind {
+                return Observation::Unknown("/proc is mounted with hidepid".to_owned());
+            }
+            let ours = state.processes.values().filter(|p| p.cookie.is_some()).map(|p| Bearer {
+                found: p.found(state.now),
+                parent: 1,
+                service: p.service.clone(),
+                slot: p.slot.clone(),
+                release: p.release.clone(),
+            });
+            Observation::Known(ours.collect())
+        };
+        let found = found();
+        self.shows(Sight::Bearers, "", found)
     }
 
     fn port(&self, question: &PortQuestion) -> Observation<PortFact> {
         if let Some(why) = self.hides(Sight::Port) {
             return Observation::Unknown(why);
         }
-        let state = self.see();
-        // Only what is about to bind the port asks without an application in mind.
-        if question.application.is_none() && state.contested.contains(&question.port) {
-            return state.held_by_a_stranger(question.port);
-        }
-        state.holders(question)
+        let found = || {
+            let state = self.see();
+            // Only what is about to bind the port asks without an application in mind.
+            if question.application.is_none() && state.contested.contains(&question.port) {
+                return state.held_by_a_stranger(question.port);
+            }
+            state.holders(question)
+        };
+        let found = found();
+        self.shows(Sight::Port, format_args!("{} {}", question.port, question.application.is_some()), found)
     }
 
     fn open(&self, port: Port) -> Observation<u32> {
@@ -357,7 +373,9 @@ impl Probes for World {
         if let Some(why) = self.hides(Sight::Health) {
             return Answer::None { why };
         }
-        self.see().answer(question)
+        let found = || self.see().answer(question);
+        let found = found();
+        self.shows(Sight::Health, question.port, found)
     }
 
     async fn ask_within(&self, question: &Question, _of: &Identity, _patience: Duration) -> Option<Answer> {

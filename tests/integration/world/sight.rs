@@ -1,6 +1,8 @@
 //! What slotd looks at, one call at a time: a look can be in vain, and the world can move between two of them.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::fault::Fault;
 use super::{State, World};
@@ -48,12 +50,27 @@ pub(crate) struct Sights {
     hidden: BTreeMap<Sight, (usize, usize)>,
     /// This befalls the world at the look after so many more, whatever it is at.
     ambush: Option<(usize, Box<Fault>)>,
+    /// The look after so many more, whatever it is at, is in vain.
+    pub(crate) veiled: Option<usize>,
+    /// The look after so many more shows what the one before at the same thing did.
+    pub(crate) stale: Option<usize>,
+    before: BTreeMap<(Sight, String), Box<dyn Any>>,
+}
+
+/// Counts down; says whether this is the one.
+fn is_up(left: &mut Option<usize>) -> bool {
+    let up = *left == Some(0);
+    *left = left.and_then(|left| left.checked_sub(1));
+    up
 }
 
 impl Sights {
     /// Whether this look is in vain.
     fn fails(&mut self, sight: Sight) -> bool {
         *self.taken.entry(sight).or_default() += 1;
+        if is_up(&mut self.veiled) {
+            return true;
+        }
         match self.hidden.get_mut(&sight) {
             None => false,
             Some((after @ 1.., _)) => {
@@ -80,8 +97,29 @@ impl Sights {
         None
     }
 
+    /// Whether looks of a kind are in vain now.
+    pub(crate) fn hides(&self, sight: Sight) -> bool {
+        self.hidden.get(&sight).is_some_and(|(after, _)| *after == 0)
+    }
+
+    /// Whether no look is or will be in vain, and nothing lies in wait.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.hidden.is_empty() && self.ambush.is_none()
+    }
+
+    /// What a look shows: what it found, or what the one before did.
+    fn shows<T: Clone + 'static>(&mut self, sight: Sight, of: impl fmt::Display, found: T) -> T {
+        if self.stale.is_none() {
+            return found;
+        }
+        let before = self.before.insert((sight, of.to_string()), Box::new(found.clone()));
+        let old = before.and_then(|before| before.downcast::<T>().ok());
+        if is_up(&mut self.stale) { old.map_or(found, |old| *old) } else { found }
+    }
+
     /// Nothing lies in wait any more.
     pub(crate) fn clear(&mut self) {
+        (self.veiled, self.stale) = (None, None);
         self.hidden.clear();
         self.ambush = None;
     }
@@ -100,6 +138,11 @@ impl State {
 }
 
 impl World {
+    /// What slotd is shown of what it would find.
+    pub(super) fn shows<T: Clone + 'static>(&self, sight: Sight, of: impl fmt::Display, found: T) -> T {
+        self.touch().sights.shows(sight, of, found)
+    }
+
     /// slotd looks; gives why it sees nothing.
     pub(super) fn hides(&self, sight: Sight) -> Option<String> {
         let mut state = self.touch();
