@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use crate::event::{Event, Sink};
 use crate::host::Host;
 use crate::model::id::ServiceName;
+use crate::model::past::Starts;
 use crate::model::status::{HoldKind, Reason, Status};
+use crate::observe::past::past;
 use crate::observe::watch::Watch;
 use crate::plan::{Next, Plan, ServicePlan};
 use crate::reconcile::{Goal, Outcome, ReconcileError, accept, pass};
@@ -69,7 +71,7 @@ pub async fn converge<H: Host>(
     let (mut watch, mut told) = (Watch::under_lock(), Told::default());
     loop {
         let outcome = pass(host, goal, &mut watch, sink).await?;
-        told.tell(&outcome.plan, sink);
+        told.tell(host, &outcome.plan, sink);
         let failed = told.failing(&outcome);
         if !failed.is_empty() {
             return Ok(End::Failed(outcome.plan, failed));
@@ -146,7 +148,7 @@ pub async fn run<H: Host>(
         }
         let outcome = told.report(pass(host, &goal, &mut watch, sink).await, sink);
         if let Some(outcome) = &outcome {
-            told.tell(&outcome.plan, sink);
+            told.tell(host, &outcome.plan, sink);
             told.failing(outcome);
         }
         let rest = async {
@@ -180,6 +182,11 @@ fn coalesced(first: Option<Trigger>, triggers: &mut mpsc::Receiver<Trigger>) -> 
     newest
 }
 
+/// How long starts took here before; a history that cannot be read is no reason to stop.
+fn usual<H: Host>(host: &H, service: &ServiceName) -> Option<Starts> {
+    host.history(service).ok().and_then(|lines| past(&lines).starts)
+}
+
 /// Waits as long as the outcome says, slower while something fails.
 async fn rest_until_next<H: Host>(host: &H, outcome: &Outcome, told: &Told, at_most: Duration) {
     let again = outcome.again.unwrap_or(at_most).min(at_most);
@@ -202,10 +209,10 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, plan: &Plan, sink: &mut dyn Sink) {
+    fn tell<H: Host>(&mut self, host: &H, plan: &Plan, sink: &mut dyn Sink) {
         for service in &plan.services {
             self.tell_status(service, sink);
-            self.tell_holds(service, sink);
+            self.tell_holds(host, service, sink);
         }
     }
 
@@ -220,11 +227,12 @@ impl Told {
         }
     }
 
-    fn tell_holds(&mut self, service: &ServicePlan, sink: &mut dyn Sink) {
+    fn tell_holds<H: Host>(&mut self, host: &H, service: &ServicePlan, sink: &mut dyn Sink) {
         let reasons: Vec<_> = service.holds.iter().map(|h| h.reason).collect();
         let before = self.holds.insert(service.name.clone(), reasons).unwrap_or_default();
         for hold in service.holds.iter().filter(|h| !before.contains(&h.reason)) {
-            sink.emit(&service.name, &Event::Held { hold: hold.clone() });
+            let usual = (hold.reason == Reason::Starting).then(|| usual(host, &service.name)).flatten();
+            sink.emit(&service.name, &Event::Held { hold: hold.clone(), usual });
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::id::ServiceName;
+use crate::model::past::Starts;
 use crate::model::status::Status;
 use crate::plan::hold::Hold;
 use crate::plan::step::Act;
@@ -35,6 +36,8 @@ pub enum Event {
     Held {
         /// Why.
         hold: Hold,
+        /// For a start: how long it took here before.
+        usual: Option<Starts>,
     },
     /// The service stands differently than in the pass before.
     StatusChanged {

@@ -16,7 +16,7 @@ use crate::model::observed::ObservedState;
 use crate::model::status::Reason;
 use crate::model::wake::Wake;
 use crate::observe::observe;
-use crate::observe::past::past;
+use crate::observe::past::{past, tight};
 use crate::observe::watch::Watch;
 use crate::plan::hold::Hold;
 use crate::plan::person::{self, Decision, Refusal};
@@ -103,15 +103,18 @@ pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<P
         looks = looks.saturating_sub(1);
         match half_ready(goal, &observed) {
             Some(interval) if looks > 0 => host.wait(&[], interval).await,
-            Some(_) | None => return with_past(host, plan),
+            Some(_) | None => return with_past(host, goal, plan),
         }
     }
 }
 
 /// The plan with what the history of each service says, for people.
-fn with_past<H: Host>(host: &H, mut plan: Plan) -> Result<Plan, ReconcileError> {
+fn with_past<H: Host>(host: &H, goal: &Goal, mut plan: Plan) -> Result<Plan, ReconcileError> {
     for service in &mut plan.services {
-        service.view.past = past(&host.history(&service.name)?);
+        let past = past(&host.history(&service.name)?);
+        let deadline = goal.desired.services.get(&service.name).map(|spec| spec.health.deadline);
+        service.notes.extend(deadline.and_then(|deadline| tight(&past, deadline)));
+        service.view.past = past;
     }
     Ok(plan)
 }

@@ -11,4 +11,19 @@ pub struct Past {
     pub warm: Option<Duration>,
     /// The last way back that began with a start, from the command to nginx's proof.
     pub cold: Option<Duration>,
+    /// The last starts that took traffic.
+    pub starts: Option<Starts>,
+}
+
+/// From the start of a process to the traffic, over the last of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starts {
+    /// How many; at least one.
+    pub count: usize,
+    /// The one in the middle.
+    pub median: Duration,
+    /// The fastest.
+    pub fastest: Duration,
+    /// The slowest.
+    pub slowest: Duration,
 }

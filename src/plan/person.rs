@@ -46,7 +46,7 @@ pub struct Refusal {
 pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, Refusal> {
     let said = match decision {
         Decision::Rollback { to } => rollback(to.as_deref(), plan, ledger, now),
-        Decision::Promote => promote(plan, ledger),
+        Decision::Promote => promote(plan, ledger, now),
         Decision::Pause => Ok(pause(ledger)),
         Decision::Resume => Ok(resume(ledger)),
         Decision::Retry => Ok(retry(ledger)),
@@ -114,9 +114,12 @@ fn label(id: &ReleaseId, ledger: &Ledger) -> String {
     ledger.releases.get(id).map_or_else(|| id.to_string(), |r| r.version.clone())
 }
 
-fn promote(plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, String> {
+fn promote(plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, String> {
     let release = asked_for(plan).ok_or("the manifest's release is unknown, so there is nothing to promote")?;
     let sentence = format!("{} may take the traffic as soon as it is ready", label(&release, ledger));
+    if let Some(deployment) = ledger.deployment.as_mut().filter(|deployment| deployment.release == release) {
+        deployment.phases.push(("promote".to_owned(), now.at));
+    }
     ledger.person.promoted = Some(release);
     Ok(sentence)
 }

@@ -28,6 +28,9 @@ fn service_plan(out: &mut dyn Write, service: &ServicePlan, paint: &Palette) -> 
     writeln!(out, "{}: {}, {live}", paint.strong(&service.name), paint.status(service.status))?;
     section(out, "differs", &service.drift, |out, _, item| drift(out, item, paint))?;
     section(out, "steps", &service.steps, |out, number, item| step(out, number, item, paint))?;
+    if let Some(starts) = wording::expected(service) {
+        writeln!(out, "  expected: start {starts}")?;
+    }
     section(out, "and then held", &service.ahead, |out, _, item| hold(out, item, paint))?;
     holds_and_notes(out, service, paint)?;
     writeln!(out)

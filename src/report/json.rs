@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::id::SlotName;
+use crate::model::past::Starts;
 use crate::model::status::{HoldKind, Reason, Status};
 use crate::plan::hold::Hold;
 use crate::plan::view::{RollbackKind, Running, SlotState, View};
@@ -182,12 +183,28 @@ pub struct ServicePlanDocument {
     pub steps: Vec<StepDocument>,
     /// Why nothing, or not everything, is done now.
     pub holds: Vec<HoldDocument>,
+    /// How long starts took on this host; only where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<StartsDocument>,
     /// What the way behind the steps comes to, where that is not converged; only then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<HoldDocument>,
     /// What a person should know besides; only where there is something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// The last starts on this host: milliseconds from the start of a process to the traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct StartsDocument {
+    /// How many; five at most.
+    pub count: usize,
+    /// The one in the middle.
+    pub median_ms: u64,
+    /// The fastest.
+    pub fastest_ms: u64,
+    /// The slowest.
+    pub slowest_ms: u64,
 }
 
 /// One difference.
@@ -342,8 +359,18 @@ fn service_plan(plan: &ServicePlan) -> ServicePlanDocument {
         drift: plan.drift.iter().map(drift).collect(),
         steps: plan.steps.iter().map(step).collect(),
         holds: holds(&plan.holds),
+        starts: plan.view.past.starts.as_ref().map(starts),
         ahead: holds(&plan.ahead),
         notes: plan.notes.clone(),
+    }
+}
+
+fn starts(starts: &Starts) -> StartsDocument {
+    StartsDocument {
+        count: starts.count,
+        median_ms: millis(starts.median),
+        fastest_ms: millis(starts.fastest),
+        slowest_ms: millis(starts.slowest),
     }
 }
 

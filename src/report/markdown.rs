@@ -42,6 +42,9 @@ fn details(out: &mut dyn Write, service: &ServicePlan) -> io::Result<()> {
     for (index, step) in service.steps.iter().enumerate() {
         writeln!(out, "{}. {} <br/>_{}_", index + 1, prose(&step.act.to_string()), prose(&step.why))?;
     }
+    if let Some(starts) = wording::expected(service) {
+        writeln!(out, "\nExpected: start {starts}")?;
+    }
     if !service.steps.is_empty() {
         writeln!(out)?;
     }

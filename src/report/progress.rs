@@ -105,7 +105,10 @@ impl Sink for Spinners {
             Event::StepDone { .. } | Event::StepFailed { .. } => {
                 self.tell(service, event);
             }
-            Event::Held { hold } => self.show(service, format!("waits ({}): {}", hold.reason, hold.detail)),
+            Event::Held { hold, usual } => {
+                let usual = wording::usual(usual.as_ref());
+                self.show(service, format!("waits ({}): {}{usual}", hold.reason, hold.detail));
+            }
             Event::StatusChanged { to, .. } => {
                 self.tell(service, event);
                 if *to == Status::Converged {

@@ -16,7 +16,7 @@ impl Sink for Trace {
                 tracing::info!(%service, step = act.kind(), ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "done: {act}");
             }
             Event::StepFailed { act, error } => tracing::error!(%service, step = act.kind(), %error, "failed: {act}"),
-            Event::Held { hold } => {
+            Event::Held { hold, .. } => {
                 let (kind, reason, until) = (hold.kind(), hold.reason, &hold.until);
                 if kind == HoldKind::Progress {
                     tracing::info!(%service, %kind, %reason, %until, "{}", hold.detail);

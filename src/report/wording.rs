@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::model::id::ServiceName;
+use crate::model::past::Starts;
 use crate::model::status::{HoldKind, Status};
+use crate::plan::step::Act;
 use crate::plan::view::{RollbackKind, SlotState, SlotView, View};
 use crate::plan::{Next, Plan, ServicePlan};
 
@@ -53,6 +55,27 @@ pub fn last_rollback(view: &View) -> Option<Duration> {
         RollbackKind::Cold => view.past.cold,
         RollbackKind::None => None,
     }
+}
+
+/// `6.1 s as the last 5 (5.8 to 6.6)`
+pub fn starts(starts: &Starts) -> String {
+    let seconds = |time: Duration| format!("{:.1}", time.as_secs_f64());
+    let (median, fastest, slowest) = (seconds(starts.median), seconds(starts.fastest), seconds(starts.slowest));
+    match starts.count {
+        1 => format!("{median} s as the last one"),
+        count => format!("{median} s as the last {count} ({fastest} to {slowest})"),
+    }
+}
+
+/// The same behind a sentence about a start; nothing where nothing is known.
+pub fn usual(usual: Option<&Starts>) -> String {
+    usual.map_or_else(String::new, |usual| format!("; usual: {}", starts(usual)))
+}
+
+/// How long the start of a plan with one is going to take, where it is known.
+pub fn expected(service: &ServicePlan) -> Option<String> {
+    let starts = service.steps.iter().any(|step| matches!(step.act, Act::Start { .. }));
+    service.view.past.starts.as_ref().filter(|_| starts).map(self::starts)
 }
 
 fn rollback_word(kind: RollbackKind) -> &'static str {
@@ -132,10 +155,11 @@ pub fn event(event: &Event) -> Option<String> {
         Event::StepBegan { act, why } => act.is_visible().then(|| format!("{act}: {why}"))?,
         Event::StepDone { act, took } => act.is_worth_saying().then(|| format!("done in {}: {act}", span(*took)))?,
         Event::StepFailed { act, error } => format!("failed: {act}: {error}"),
-        Event::Held { hold } if hold.kind() == HoldKind::Progress => {
-            format!("waiting ({}): {}; until {}", hold.reason, hold.detail, hold.until)
+        Event::Held { hold, usual } if hold.kind() == HoldKind::Progress => {
+            let usual = self::usual(usual.as_ref());
+            format!("waiting ({}): {}{usual}; until {}", hold.reason, hold.detail, hold.until)
         }
-        Event::Held { hold } => format!("held ({}): {}; until {}", hold.reason, hold.detail, hold.until),
+        Event::Held { hold, .. } => format!("held ({}): {}; until {}", hold.reason, hold.detail, hold.until),
         Event::StatusChanged { to, live, .. } => match live {
             Some((slot, version)) => format!("{to}, {version} live on {slot}"),
             None => format!("{to}, nothing live"),

@@ -223,3 +223,36 @@ fn a_deployment_that_a_rollback_ends_has_its_line_in_the_history() {
     let last: Vec<_> = history.iter().rev().take(2).map(|l| (l.version.as_str(), l.outcome)).collect();
     assert_eq!(last, [("1", Outcome::RolledBack), ("3", Outcome::Superseded)]);
 }
+
+#[test]
+fn a_plan_says_how_long_a_start_takes_here_and_warns_of_a_near_deadline() {
+    let mut stage = Stage::empty();
+    stage.wants("1", Behaviour::good());
+    let plan = stage.world.look(&stage.goal());
+    assert_eq!((&plan.services[0].view.past.starts, plan.services[0].notes.len()), (&None, 0));
+    for version in ["1", "2", "3"] {
+        stage.wants(version, Behaviour { listens: Some(8_000), ready: Some(8_000), ..Behaviour::good() });
+        stage.world.converges(&stage.goal());
+    }
+    stage.wants("4", Behaviour::good());
+    let before = stage.world.look(&stage.goal());
+    let starts = before.services[0].view.past.starts.clone().expect("two took traffic");
+    assert_eq!(starts.count, 2, "the first one is where the route led already");
+    assert!((8..10).contains(&starts.median.as_secs()), "{starts:?}");
+    assert_eq!(before.services[0].notes.len(), 0);
+    let told = stage.world.story();
+    stage.spec.health.deadline = Duration::from_secs(15);
+    let plan = stage.world.look(&stage.goal());
+    assert!(notes(&plan).starts_with("health.deadline is 15 s"), "{}\n{told}", notes(&plan));
+}
+
+#[test]
+fn a_plan_id_knows_no_history() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.wants("3", Behaviour::good());
+    let before = stage.world.look(&stage.goal());
+    stage.world.touch().history.clear();
+    let after = stage.world.look(&stage.goal());
+    assert_ne!(before.services[0].view.past, after.services[0].view.past);
+    assert_eq!(before.id, after.id);
+}

@@ -7,7 +7,7 @@ use slotd::event::Event;
 use slotd::model::boot::BootForm;
 use slotd::model::desired::CutoverMode;
 use slotd::model::id::{BootId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
-use slotd::model::past::Past;
+use slotd::model::past::{Past, Starts};
 use slotd::model::setup::{Check, Fault, Spot};
 use slotd::model::status::{Reason, Status};
 use slotd::plan::drift::Drift;
@@ -123,7 +123,7 @@ fn blocked() -> ServicePlan {
         ],
         route: route("real1"),
         rollback: back(RollbackKind::Cold, "1.0.0"),
-        past: Past::default(),
+        past: Past { starts: Some(starts()), ..Past::default() },
     };
     ServicePlan {
         drift: vec![Drift {
@@ -138,6 +138,11 @@ fn blocked() -> ServicePlan {
         ahead: vec![hold(Reason::AwaitingPromotion, "1.0.2 is ready on real2", "`slotd promote webservice`")],
         ..service("webservice", Status::Held, view)
     }
+}
+
+fn starts() -> Starts {
+    let time = Duration::from_millis;
+    Starts { count: 5, median: time(6_100), fastest: time(5_800), slowest: time(6_600) }
 }
 
 fn start() -> Act {
@@ -169,12 +174,12 @@ pub(crate) fn events() -> Vec<Event> {
         Event::StatusChanged { from: None, to: Status::Progressing, live: Some(("real1".to_owned(), "1.0.1".to_owned())) },
         Event::StepBegan { act: start(), why: "real2 is idle".to_owned() },
         Event::StepDone { act: start(), took: Duration::from_millis(210) },
-        Event::Held { hold: hold(Reason::Starting, "real2 answers 503", "real2 answers 200") },
+        Event::Held { hold: hold(Reason::Starting, "real2 answers 503", "real2 answers 200"), usual: Some(starts()) },
         Event::StepBegan { act: Act::RecordHealth, why: "bookkeeping is not told".to_owned() },
         Event::StepDone { act: Act::RecordHealth, took: Duration::ZERO },
         Event::StepFailed { act: cutover(), error: "cannot create the flag: no space left on device".to_owned() },
         Event::StepBegan { act: stop, why: "the drain deadline has passed".to_owned() },
-        Event::Held { hold: hold(Reason::Quarantined, "1.0.2 failed 3 times", "`slotd retry`") },
+        Event::Held { hold: hold(Reason::Quarantined, "1.0.2 failed 3 times", "`slotd retry`"), usual: None },
         Event::StatusChanged { from: None, to: Status::Converged, live: Some(("real2".to_owned(), "1.0.2".to_owned())) },
     ]
 }

@@ -40,7 +40,7 @@ impl Sink for Teller<'_> {
             Event::StepBegan { act, why } => format!("{service}: {act} ({why})"),
             Event::StepDone { .. } => return,
             Event::StepFailed { act, error } => format!("{service}: {} failed: {error}", act.kind()),
-            Event::Held { hold } => format!("{service}: held, {} ({})", hold.reason, hold.detail),
+            Event::Held { hold, .. } => format!("{service}: held, {} ({})", hold.reason, hold.detail),
             Event::StatusChanged { to, live, .. } => format!("{service}: {to}, {live:?}"),
         };
         self.0.touch().note(|| text);
