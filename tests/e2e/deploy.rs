@@ -3,14 +3,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
 use crate::support::client;
-use crate::support::load::Load;
+use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
-use crate::support::report::Report;
+use crate::support::report::{Kind, Report};
 use crate::support::site::Site;
 use crate::support::wait::until;
 
@@ -88,6 +88,66 @@ fn a_standby_that_is_to_be_stopped_is_stopped_after_the_drain_and_no_upload_is_l
     assert_eq!(report.stale(ended, "1"), 0, "{report}");
     until("the old slot is empty", Duration::from_secs(30), || site.apps().len() == 1);
     assert_eq!(client::get(site.address(), "/version").unwrap().version, "2");
+}
+
+/// nginx buffers an upload and connects when it has the whole body: one that began before a cutover still comes to the old slot.
+#[test]
+fn uploads_of_ten_seconds_outlive_three_cutovers_that_stop_the_old_slot() {
+    let site = Site::new();
+    let stopped = |version: u32| {
+        let manifest = Manifest::stub(&site, &version.to_string()).set("slot_policy.standby", json!("stopped"));
+        manifest.set("slot_policy.drain_deadline", json!("60s")).drain("13s")
+    };
+    site.deploy(&stopped(1));
+    // different lengths, so that a cutover meets uploads at their beginning, in their middle and at their end
+    let loads = [400, 440, 480, 520].map(|pause| Load::start(site.address(), &Mix::uploads(3, Duration::from_millis(pause))));
+    for version in 2..=4 {
+        site.deploy(&stopped(version));
+        assert_eq!(site.apps().len(), 1, "the old slot is stopped when its deployment ends");
+    }
+    let reports = loads.map(Load::stop);
+    reports.iter().for_each(Report::assert_clean);
+    let good: usize = reports.iter().map(|report| report.good(Kind::Upload)).sum();
+    assert!(good >= 36, "only {good} uploads over three cutovers");
+    let history = site.slotd(&["history"]).expect_code(0).stdout;
+    assert!(!history.contains("not_clean"), "{history}");
+}
+
+/// The last change of a file or a folder.
+fn changed(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap()
+}
+
+/// Between the candidate's last word before it answers (the stub says that it listens, and nothing more until TERM) and the cutover,
+/// which is a change of the folder of flags: both instants are the file system's, and nobody has to ask in between.
+fn from_listening_to_cutover(site: &Site) -> Duration {
+    let logs = fs::read_dir(site.state().join("services/webservice/logs")).unwrap().map(|entry| entry.unwrap().path());
+    let slot = site.status().live_slot().expect("something is live").to_owned();
+    let of_live = logs.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&slot));
+    let listened = of_live.map(|path| changed(&path)).max().expect("a log");
+    let flags = format!("{}.live", site.nginx.include().display());
+    changed(Path::new(&flags)).duration_since(listened).unwrap()
+}
+
+/// A busy machine adds to each of them, and to the least of them least; what slotd itself adds is in all of them.
+#[test]
+fn what_slotd_adds_to_the_first_good_answer_is_the_answers_it_waits_for_and_a_moment() {
+    let site = Site::new();
+    let manifest = |version: u32| {
+        let manifest = Manifest::stub(&site, &version.to_string()).drain("200ms");
+        manifest.set("health.interval", json!("400ms")).set("health.successes", json!(3))
+    };
+    site.deploy(&manifest(1));
+    let added: Vec<_> = (2..=6)
+        .map(|version| {
+            site.deploy(&manifest(version));
+            from_listening_to_cutover(&site)
+        })
+        .collect();
+    let (needed, least) = (Duration::from_millis(2 * 400), *added.iter().min().unwrap());
+    assert!(least <= needed + Duration::from_millis(150), "{added:?}");
+    // ten milliseconds are the file system's clock
+    assert!(least + Duration::from_millis(10) >= needed, "fewer than three answers: {added:?}");
 }
 
 /// Inode, size and time of last change of a file or folder and all below it.

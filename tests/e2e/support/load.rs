@@ -23,6 +23,8 @@ pub(crate) struct Mix {
     pub(crate) clients: Vec<Kind>,
     /// Between an answer and the next request of the same client.
     pub(crate) think: Duration,
+    /// Between two of the twenty pieces of an upload.
+    pub(crate) piece_pause: Duration,
     /// Of one client.
     pub(crate) most_requests: usize,
     pub(crate) longest: Duration,
@@ -33,11 +35,22 @@ impl Default for Mix {
     fn default() -> Self {
         let clients =
             [[Kind::KeepAlive; 3].as_slice(), &[Kind::Fresh; 2], &[Kind::Post; 2], &[Kind::Slow], &[Kind::Upload]].concat();
-        Self { clients, think: Duration::from_millis(5), most_requests: 200_000, longest: Duration::from_secs(240) }
+        Self {
+            clients,
+            think: Duration::from_millis(5),
+            piece_pause: PIECE_PAUSE,
+            most_requests: 200_000,
+            longest: Duration::from_secs(240),
+        }
     }
 }
 
 impl Mix {
+    /// Uploads alone, each of which takes twenty times this pause.
+    pub(crate) fn uploads(clients: usize, piece_pause: Duration) -> Self {
+        Self { clients: vec![Kind::Upload; clients], piece_pause, ..Self::default() }
+    }
+
     /// Without what takes seconds, for tests with a drain shorter than that.
     pub(crate) fn quick() -> Self {
         let clients = [[Kind::KeepAlive; 2].as_slice(), &[Kind::Fresh; 2], &[Kind::Post]].concat();
@@ -138,7 +151,7 @@ impl Client {
     }
 
     fn request(&self, connection: &mut Connection, number: usize, origin: &mut Arc<Origin>) -> Record {
-        let question = Question::new(self.kind, number);
+        let question = Question::new(self.kind, number, self.mix.piece_pause);
         let begin = Instant::now();
         let result = connection.exchange(&question.pieces(), question.pause);
         let end = Instant::now();
@@ -175,7 +188,7 @@ enum Expected {
 }
 
 impl Question {
-    fn new(kind: Kind, number: usize) -> Self {
+    fn new(kind: Kind, number: usize, piece_pause: Duration) -> Self {
         let get = |path, connection| Self {
             head: head("GET", path, connection, None),
             body: vec![],
@@ -195,7 +208,7 @@ impl Question {
             Kind::Upload => {
                 let body: Vec<u8> = (0..PIECES * PIECE).map(|at| (at * 31 + number).to_le_bytes()[0]).collect();
                 let head = head("POST", "/upload", "close", Some(body.len()));
-                Self { head, body, piece: PIECE, pause: PIECE_PAUSE, expected: Expected::Digest }
+                Self { head, body, piece: PIECE, pause: piece_pause, expected: Expected::Digest }
             }
         }
     }
