@@ -1,6 +1,7 @@
 //! The figures of the README, measured on this machine against a real nginx and the real sample application.
 //!
-//! `cargo bench --bench figures -- start deployments reload failover conflicts`; without a name: all of them. An idle machine, please.
+//! `cargo bench --bench figures -- start deployments reload failover conflicts cost pictures`; without a name: all of them.
+//! An idle machine, please.
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -10,6 +11,10 @@
 mod support;
 
 mod conflicts;
+mod cost;
+mod fleet;
+mod pictures;
+mod record;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -39,12 +44,14 @@ fn main() {
         return; // `cargo test --all-targets` starts every target; only `cargo bench` asks for figures
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 7] = [
         ("start", start),
         ("deployments", deployments),
         ("reload", reload),
         ("failover", failover),
         ("conflicts", conflicts::conflicts),
+        ("cost", cost::cost),
+        ("pictures", record::draw),
     ];
     for (name, measure) in all {
         if asked.is_empty() || asked.iter().any(|a| a == name) {

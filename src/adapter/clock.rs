@@ -22,6 +22,14 @@ use crate::model::wake::Wake;
 const LISTEN_LOOK: Duration = Duration::from_millis(20);
 
 impl Clock for LinuxHost {
+    fn look_begins(&self) {
+        self.nginx.look_begins();
+    }
+
+    fn look_ends(&self) {
+        self.nginx.look_ends();
+    }
+
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {

@@ -7,6 +7,12 @@ use crate::model::wake::Wake;
 
 /// Time and chance.
 pub trait Clock {
+    /// One look at all services begins: up to its end what many of them ask for (nginx's files) may be read once.
+    fn look_begins(&self) {}
+
+    /// It has ended: whoever asks from now on wants to know what is so now.
+    fn look_ends(&self) {}
+
     /// This instant.
     fn now(&self) -> Now;
 

@@ -6,8 +6,8 @@ use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, 
 use crate::manifest::index::{Content, Entry, Mark, Node, Place, escape};
 use crate::manifest::problem::Faults;
 
-/// Some hundred times a real manifest; it bounds time and memory whatever the text is.
-const MOST_BYTES: usize = 64 * 1024;
+/// Room for 200 services that say a great deal each; it bounds time and memory whatever the text is.
+const MOST_BYTES: usize = 256 * 1024;
 /// The format needs six levels. This bounds the recursion below.
 const MOST_LEVELS: usize = 32;
 /// The first place of a file.

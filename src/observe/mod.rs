@@ -1,6 +1,7 @@
 //! Reads the host into an observed state; what cannot be read becomes `Unknown`, never an error. Decides nothing.
 
 mod jar;
+mod once;
 pub mod past;
 mod route;
 mod slots;
@@ -16,6 +17,7 @@ use crate::model::desired::{DesiredState, ServiceSpec};
 use crate::model::id::{Digest, ServiceName};
 use crate::model::ledger::Ledger;
 use crate::model::observed::{ObservedService, ObservedState};
+use crate::observe::once::Once;
 use crate::observe::watch::{ServiceWatch, Watch};
 
 /// Observes the services of the manifest and those that only a ledger knows, or of these only the named ones, side by side.
@@ -34,12 +36,16 @@ pub async fn observe<H: Host>(
         let Some(spec) = desired.services.get(&name).cloned().or_else(|| ledger.accepted.clone()) else { continue };
         looks.push((name.clone(), spec, ledger, watch.take(&name)));
     }
-    let seen = join_all(looks.into_iter().map(|(name, spec, ledger, memory)| async move {
-        let (service, memory) = one(host, &spec, ledger, memory).await;
+    let once = Once::new(host);
+    host.look_begins();
+    let seen = join_all(looks.into_iter().map(async |(name, spec, ledger, memory)| {
+        let (service, memory) = one(host, &once, &spec, ledger, memory).await;
         (name, service, memory)
-    }));
+    }))
+    .await;
+    host.look_ends();
     let mut services = BTreeMap::new();
-    for (name, service, memory) in seen.await {
+    for (name, service, memory) in seen {
         watch.put(name.clone(), memory);
         services.insert(name, service);
     }
@@ -58,16 +64,22 @@ fn names<H: Host>(
     Ok(names)
 }
 
-async fn one<H: Host>(host: &H, spec: &ServiceSpec, ledger: Ledger, mut watch: ServiceWatch) -> (ObservedService, ServiceWatch) {
+async fn one<H: Host>(
+    host: &H,
+    once: &Once<'_, H>,
+    spec: &ServiceSpec,
+    ledger: Ledger,
+    mut watch: ServiceWatch,
+) -> (ObservedService, ServiceWatch) {
     let (jar, env_file) = (jar::jar(host, spec, &ledger, &mut watch), jar::env_file(host, spec));
     let stored = stored(host, &ledger, jar.known().map(|j| &j.digest), env_file.known());
     let layouts = jar::layouts(host, spec, &ledger, &jar);
     let archives = jar::archives(host, spec, &ledger, &layouts);
-    let files = route::files(host, spec);
+    let files = route::files(host, once, spec);
     let places = slots::places(spec, &ledger, &files.include);
     let patience = watch.patience;
     let (slots, answers) = tokio::join!(
-        slots::slots(host, spec, &ledger, &places, &mut watch),
+        slots::slots(host, once, spec, &ledger, &places, &mut watch),
         route::answers(host, spec, &files, ledger.route.as_ref(), patience),
     );
     let route = route::put_together(host, spec, files, answers);

@@ -7,6 +7,7 @@ use crate::model::desired::{CutoverMode, ServiceSpec};
 use crate::model::id::SlotName;
 use crate::model::observed::{Loaded, Nginx, Observation, ObservedRoute};
 use crate::model::route::{Include, RouteText};
+use crate::observe::once::Once;
 
 /// What the file system and the process table say.
 pub(super) struct Files {
@@ -16,8 +17,8 @@ pub(super) struct Files {
 }
 
 /// Reads the files.
-pub(super) fn files<H: Host>(host: &H, spec: &ServiceSpec) -> Files {
-    Files { include: host.include(spec), flags: host.flags(spec), nginx: host.nginx(&spec.proxy) }
+pub(super) fn files<H: Host>(host: &H, once: &Once<'_, H>, spec: &ServiceSpec) -> Files {
+    Files { include: host.include(spec), flags: host.flags(spec), nginx: once.nginx(&spec.proxy) }
 }
 
 /// Asks nginx and the proxy.

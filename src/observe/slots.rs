@@ -12,6 +12,7 @@ use crate::model::ledger::{Ledger, SlotRecord};
 use crate::model::observed::{Answer, Exit, Observation, ObservedProcess, ObservedSlot, Occupant, Probe, Traffic};
 use crate::model::release::bind_address;
 use crate::model::route::Include;
+use crate::observe::once::Once;
 use crate::observe::watch::ServiceWatch;
 
 /// Where the process of a place may listen.
@@ -46,23 +47,24 @@ pub(super) fn places(spec: &ServiceSpec, ledger: &Ledger, include: &Observation<
 /// Looks at all of them.
 pub(super) async fn slots<H: Host>(
     host: &H,
+    once: &Once<'_, H>,
     spec: &ServiceSpec,
     ledger: &Ledger,
     places: &BTreeMap<SlotName, Place>,
     watch: &mut ServiceWatch,
 ) -> BTreeMap<SlotName, ObservedSlot> {
-    let mut table = Table { bearers: None };
-    // Again when somebody has changed the ledger: a lost or older one does not know what runs.
+    // A ledger that somebody has changed, a lost or older one, does not know what runs where it names nobody who lives.
     let known = Some(ledger.slots.iter().map(|(name, record)| (name.clone(), record.cookie.clone())).collect());
-    if watch.searched != known {
-        // And for as long as the ledger does not have what was found: a step that was not carried out is decided on it again.
-        let news = table.search(host).known().is_none_or(|all| all.iter().any(|b| is_news(b, spec, ledger, places)));
-        watch.searched = known.filter(|_| !news);
-    }
+    let trust = if watch.searched == known { Trust::Ledger } else { Trust::OnlyTheLiving };
     let mut seen = BTreeMap::new();
     for (name, Place { port, otherwise }) in places {
-        let look = Look { spec, name, port: *port, otherwise: *otherwise, record: ledger.slots.get(name) };
-        seen.insert(name.clone(), look.slot(host, ledger, &mut table, watch).await);
+        let look = Look { spec, name, port: *port, otherwise: *otherwise, record: ledger.slots.get(name), trust };
+        seen.insert(name.clone(), look.slot(host, ledger, once, watch).await);
+    }
+    if let Some(found) = once.searched() {
+        // For as long as the ledger does not have what was found: a step that was not carried out is decided on it again.
+        let news = found.known().is_none_or(|all| all.iter().any(|b| is_news(b, spec, ledger, places)));
+        watch.searched = known.filter(|_| !news);
     }
     seen
 }
@@ -73,20 +75,13 @@ fn is_news(bearer: &Bearer, spec: &ServiceSpec, ledger: &Ledger, places: &BTreeM
     bearer.service == spec.name && places.contains_key(&bearer.slot) && cookie != bearer.found.identity.cookie.as_ref()
 }
 
-/// The process table, searched for our cookies at most once a pass, and only when something asks for it.
-struct Table {
-    bearers: Option<Observation<Vec<Bearer>>>,
-}
-
-impl Table {
-    fn search<H: Host>(&mut self, host: &H) -> &Observation<Vec<Bearer>> {
-        self.bearers.get_or_insert_with(|| host.bearers())
-    }
-
-    /// What an earlier search found, if there was one.
-    fn known(&self) -> &[Bearer] {
-        self.bearers.as_ref().and_then(Observation::known).map_or(&[], Vec::as_slice)
-    }
+/// What a ledger without a living process for a slot is taken to say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// That slotd started none there, or that it has ended.
+    Ledger,
+    /// Nothing, before the process table was searched.
+    OnlyTheLiving,
 }
 
 /// One place that is being looked at.
@@ -96,6 +91,12 @@ struct Look<'a> {
     port: Port,
     otherwise: Option<Port>,
     record: Option<&'a SlotRecord>,
+    trust: Trust,
+}
+
+/// What was found in the process table, where it was searched.
+fn bearers<'o, H: Host>(once: &'o Once<'_, H>) -> &'o [Bearer] {
+    once.searched().and_then(Observation::known).map_or(&[], Vec::as_slice)
 }
 
 /// A slot's process, and who else holds its port.
@@ -110,13 +111,13 @@ fn is_here((process, occupants): &Held) -> bool {
 }
 
 impl Look<'_> {
-    async fn slot<H: Host>(mut self, host: &H, ledger: &Ledger, table: &mut Table, watch: &mut ServiceWatch) -> ObservedSlot {
-        let found = self.process(host, table);
+    async fn slot<H: Host>(mut self, host: &H, ledger: &Ledger, once: &Once<'_, H>, watch: &mut ServiceWatch) -> ObservedSlot {
+        let found = self.process(host, once);
         let exit = self.exit(host, &found);
-        let mut held = self.port(host, found.clone(), table);
+        let mut held = self.port(host, found.clone(), once);
         if let Some(port) = self.otherwise.filter(|_| !is_here(&held)) {
             self.port = port;
-            held = self.port(host, found, table);
+            held = self.port(host, found, once);
         }
         let (process, occupants) = held;
         // Counted before the slot is asked: our own question would count as a connection.
@@ -126,7 +127,7 @@ impl Look<'_> {
     }
 
     /// The recorded process if it still is that one, else whoever carries this slot's cookie.
-    fn process<H: Host>(&self, host: &H, table: &mut Table) -> Observation<Found> {
+    fn process<H: Host>(&self, host: &H, once: &Once<'_, H>) -> Observation<Found> {
         let recorded = self.record.and_then(|r| r.process.as_ref());
         if let Some(identity) = recorded {
             let found = host.find(identity);
@@ -135,10 +136,13 @@ impl Look<'_> {
             }
         }
         let started_by_us = self.record.is_some_and(|r| r.cookie.is_some());
-        if started_by_us && let Observation::Unknown(why) = table.search(host) {
+        if self.trust == Trust::OnlyTheLiving {
+            once.search();
+        }
+        if started_by_us && let Observation::Unknown(why) = once.search() {
             return Observation::Unknown(why.clone());
         }
-        let mine: Vec<_> = table.known().iter().filter(|b| self.is_mine(b)).collect();
+        let mine: Vec<_> = bearers(once).iter().filter(|b| self.is_mine(b)).collect();
         let eldest = mine.iter().find(|b| !mine.iter().any(|other| other.found.identity.pid == b.parent));
         eldest.map_or(Observation::Absent, |b| Observation::Known(b.found.clone()))
     }
@@ -160,31 +164,31 @@ impl Look<'_> {
     }
 
     /// Who holds the port; the process table is searched for the slot's family only when somebody else seems to hold it.
-    fn port<H: Host>(&self, host: &H, found: Observation<Found>, table: &mut Table) -> Held {
+    fn port<H: Host>(&self, host: &H, found: Observation<Found>, once: &Once<'_, H>) -> Held {
         let own: Vec<Identity> = found.known().iter().map(|f| f.identity.clone()).collect();
         let mut fact = host.port(&self.question(own.clone()));
         let mut family = Vec::new();
         let foreign = fact.known().is_some_and(|f| !f.own && !f.occupants.is_empty());
         if foreign && !own.is_empty() {
-            table.search(host);
-            family = Self::family(&own, table);
+            once.search();
+            family = Self::family(&own, bearers(once));
             fact = host.port(&self.question(own.iter().chain(&family).cloned().collect()));
         }
-        let release = found.known().and_then(|f| self.named_release(f, table));
+        let release = found.known().and_then(|f| self.named_release(f, bearers(once)));
         let listens = fact.clone().map(|f| f.own);
         let process =
             found.map(|f| ObservedProcess { identity: f.identity, release, family, listens, resident: f.resident, age: f.age });
         (process, fact.map(|f: PortFact| f.occupants))
     }
 
-    fn family(own: &[Identity], table: &Table) -> Vec<Identity> {
+    fn family(own: &[Identity], bearers: &[Bearer]) -> Vec<Identity> {
         let cookie = own.first().and_then(|i| i.cookie.as_ref());
         let related = |b: &&Bearer| cookie.is_some() && b.found.identity.cookie.as_ref() == cookie;
-        table.known().iter().filter(related).map(|b| b.found.identity.clone()).filter(|i| !own.contains(i)).collect()
+        bearers.iter().filter(related).map(|b| b.found.identity.clone()).filter(|i| !own.contains(i)).collect()
     }
 
-    fn named_release(&self, found: &Found, table: &Table) -> Option<crate::model::id::ReleaseId> {
-        let bearer = table.known().iter().find(|b| b.found.identity == found.identity);
+    fn named_release(&self, found: &Found, bearers: &[Bearer]) -> Option<crate::model::id::ReleaseId> {
+        let bearer = bearers.iter().find(|b| b.found.identity == found.identity);
         bearer.map(|b| b.release.clone()).or_else(|| self.record.and_then(|r| r.release.clone()))
     }
 
@@ -226,7 +230,8 @@ impl Look<'_> {
         Question::of(self.spec, self.name, self.port, self.record.map_or("", |r| r.version.as_str()))
     }
 
-    /// Counted only where a drain may have to be judged: on the slot that the last cutover left.
+    /// Counted only where a drain may have to be judged: on the slot that the last cutover left, up to the deadline, and then until
+    /// nothing was open once. Nothing leads there any more, and each count makes the kernel walk through all its connections.
     fn traffic<H: Host>(
         &self,
         host: &H,
@@ -234,10 +239,13 @@ impl Look<'_> {
         process: Option<&ObservedProcess>,
         watch: &mut ServiceWatch,
     ) -> Observation<Traffic> {
-        let left = ledger.cutover.as_ref().is_some_and(|c| c.from.as_ref() == Some(self.name));
-        if !left || process.is_none() {
-            return Observation::Absent;
+        let left = ledger.cutover.as_ref().filter(|c| c.from.as_ref() == Some(self.name) && process.is_some());
+        let Some(cutover) = left else { return Observation::Absent };
+        let now = host.now().at;
+        let late = now.since(cutover.at) >= self.spec.slot_policy.drain_deadline;
+        match watch.emptied(self.name, cutover.at, now).filter(|_| late) {
+            Some(traffic) => Observation::Known(traffic),
+            None => host.open(self.port).map(|open| watch.counted(self.name, cutover.at, open, host.now().at)),
         }
-        host.open(self.port).map(|open| watch.counted(self.name, open, host.now().at))
     }
 }

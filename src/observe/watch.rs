@@ -121,9 +121,10 @@ impl Streak {
     }
 }
 
-/// A slot with nothing open.
+/// A slot with nothing open since this cutover left it.
 #[derive(Debug)]
 struct Quiet {
+    cutover: Moment,
     since: Moment,
     samples: u32,
 }
@@ -160,14 +161,24 @@ impl ServiceWatch {
     }
 
     /// Adds a count of open connections; anything open starts the quiet time again.
-    pub(super) fn counted(&mut self, slot: &SlotName, open: u32, at: Moment) -> Traffic {
+    pub(super) fn counted(&mut self, slot: &SlotName, cutover: Moment, open: u32, at: Moment) -> Traffic {
         if open > 0 {
             self.quiet.remove(slot);
             return Traffic { open, quiet: Duration::ZERO, samples: 0 };
         }
-        let quiet = self.quiet.entry(slot.clone()).or_insert(Quiet { since: at, samples: 0 });
+        let of_another = self.quiet.get(slot).is_some_and(|quiet| quiet.cutover != cutover);
+        if of_another {
+            self.quiet.remove(slot);
+        }
+        let quiet = self.quiet.entry(slot.clone()).or_insert(Quiet { cutover, since: at, samples: 0 });
         quiet.samples = quiet.samples.saturating_add(1);
         Traffic { open, quiet: at.since(quiet.since), samples: quiet.samples }
+    }
+
+    /// What another count would come to, if nothing was open at the last one since this cutover.
+    pub(super) fn emptied(&self, slot: &SlotName, cutover: Moment, at: Moment) -> Option<Traffic> {
+        let quiet = self.quiet.get(slot).filter(|quiet| quiet.cutover == cutover)?;
+        Some(Traffic { open: 0, quiet: at.since(quiet.since), samples: quiet.samples.saturating_add(1) })
     }
 
     /// The digest of a file whose inode still says the same.

@@ -3,8 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::manifest::Manifest;
 use crate::support::site::Site;
+use crate::support::wait::{PATIENCE, until};
 
 /// Calls that change a folder or what an inode says, and calls that signal.
 const CHANGES: [&str; 22] = [
@@ -44,13 +47,18 @@ fn touches(site: &Site, arguments: &[&str], code: i32) -> Vec<String> {
 
 /// The same with strace's own options; with `-f` it lasts as long as what was started.
 fn traced(site: &Site, options: &[&str], arguments: &[&str], code: i32) -> Vec<String> {
+    calls(site, options, arguments, code).lines().filter(|line| touches_the_host(line)).map(str::to_owned).collect()
+}
+
+/// Every call about a file, a descriptor, a process or a signal.
+fn calls(site: &Site, options: &[&str], arguments: &[&str], code: i32) -> String {
     let log = site.path().join("strace");
     let asked = ["-y", "-s", "0", "-o", log.to_str().unwrap(), "-e", "trace=%file,%desc,%process,%signal"];
     site.trace(&[options, &asked[..]].concat(), arguments).wait(Duration::from_secs(60)).expect_code(code);
     let calls = fs::read_to_string(&log).unwrap();
     assert!(calls.contains("execve("), "strace saw nothing");
     fs::remove_file(log).unwrap();
-    calls.lines().filter(|line| touches_the_host(line)).map(str::to_owned).collect()
+    calls
 }
 
 /// `4711 openat(AT_FDCWD</>, "/etc/passwd", O_RDONLY) = 3</etc/passwd>`; the pid is there with `-f` alone.
@@ -105,7 +113,11 @@ fn a_second_apply_changes_no_file_and_signals_nobody() {
     for cutover in ["flag", "reload"] {
         let site = Site::new();
         let second = first_and_second(&site, cutover);
-        site.slotd(&["apply"]).expect_code(0); // notes the end of the drain, if there is anything to note
+        until("the end of bake is noted", PATIENCE, || {
+            site.slotd(&["apply"]).expect_code(0);
+            let ledger = fs::read(site.state().join("services/webservice/ledger.json")).unwrap();
+            serde_json::from_slice::<Value>(&ledger).unwrap()["cutover"]["settled"] == true
+        });
         assert_eq!(touches(&site, &["apply"], 0), Vec::<String>::new(), "{cutover}");
         // the same eyes see what a deployment does: otherwise they would prove nothing
         site.desire(&second.env("ANOTHER", "release"));
@@ -114,4 +126,23 @@ fn a_second_apply_changes_no_file_and_signals_nobody() {
             assert!(deployment.iter().any(|line| line.contains(call)), "{cutover}: no {call} in {deployment:#?}");
         }
     }
+}
+
+/// What a look costs must not grow with what else runs on the host, nor with the size of a jar that has not changed.
+#[test]
+fn with_nothing_to_do_neither_the_process_table_nor_the_jar_is_read() {
+    let site = Site::new();
+    let second = first_and_second(&site, "flag");
+    let scans = |calls: &str| calls.lines().filter(|line| line.contains("\"/proc\"")).map(str::to_owned).collect::<Vec<_>>();
+    let jar =
+        |calls: &str| calls.lines().filter(|line| line.contains("webservice-2.jar\", O_")).map(str::to_owned).collect::<Vec<_>>();
+    for arguments in [["plan", "-q"], ["apply", "-q"]] {
+        let calls = calls(&site, &[], &arguments, 0);
+        assert_eq!((scans(&calls), jar(&calls)), (vec![], vec![]), "{arguments:?}");
+    }
+    // with a slot of which the ledger knows no living process, a first look must search, and the same eyes see it
+    site.deploy(&second.set("slot_policy.standby", json!("stopped")));
+    assert_ne!(scans(&calls(&site, &[], &["plan"], 0)), Vec::<String>::new());
+    fs::write(site.path().join("webservice-2.jar"), fs::read(site.path().join("webservice-2.jar")).unwrap()).unwrap();
+    assert_ne!(jar(&calls(&site, &[], &["plan"], 0)), Vec::<String>::new());
 }

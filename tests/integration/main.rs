@@ -19,6 +19,7 @@ mod layering;
 mod linux;
 mod manifest;
 mod nginx;
+mod pictures;
 mod planner_laws;
 mod report;
 mod schema;

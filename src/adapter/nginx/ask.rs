@@ -34,10 +34,7 @@ struct Asked {
 pub(super) async fn loaded(host: &LinuxHost, service: &ServiceSpec, text: &RouteText) -> Observation<Loaded> {
     let proxy = &service.proxy;
     let config = config::load(&host.nginx.config, &proxy.nginx.config);
-    let of_ours = |server: &Server<'_>| {
-        server.include_at(&proxy.include).is_some() || !server.uses(&proxy.variable, &proxy.include).is_empty()
-    };
-    let servers: Vec<Server<'_>> = servers::all(&config).into_iter().filter(of_ours).collect();
+    let servers = servers::of(&config, proxy);
     if servers.is_empty() {
         let (main, variable) = (proxy.nginx.config.display(), &proxy.variable);
         return Observation::Unknown(format!("no server of {main} includes the route or uses ${variable}"));

@@ -1,12 +1,13 @@
 //! The nginx configuration as its files say it, with `include` followed. A missing or broken part is a problem with its place, not
 //! an end: at first install our own include is not there yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
+use crate::adapter::nginx::index::Index;
 use crate::adapter::nginx::lexer::{self, Directive, Place};
 
 /// More than any configuration has; a bound against a file that includes itself.
@@ -23,6 +24,8 @@ pub(super) struct Config {
     pub(super) problems: Vec<Problem>,
     /// Every file that was looked for.
     pub(super) files: Vec<Arc<Path>>,
+    /// What stands where.
+    pub(super) index: Index,
 }
 
 /// A part that could not be read.
@@ -60,10 +63,40 @@ impl Stamp {
         let (mtime, ctime) = ((m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec()));
         Some(Self { dev: m.dev(), ino: m.ino(), len: m.len(), mtime, ctime })
     }
+
+    /// Which file it is, by whatever name.
+    pub(super) fn inode(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
 }
 
-/// What was read, by main file.
-pub(super) type Kept = BTreeMap<PathBuf, Reading>;
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// By main file.
+    readings: BTreeMap<PathBuf, Reading>,
+    /// The main files whose reading was compared with the disk in the look that is under way; `None`: none is.
+    compared: Option<BTreeSet<PathBuf>>,
+}
+
+impl Kept {
+    /// Until [`Self::look_ends`] each configuration is compared with the disk once: with many services on many files that would
+    /// else be most of a look.
+    pub(super) fn look_begins(&mut self) {
+        self.compared = Some(BTreeSet::new());
+    }
+
+    /// From now on each question compares.
+    pub(super) fn look_ends(&mut self) {
+        self.compared = None;
+    }
+
+    fn current(&self, main: &Path) -> Option<Arc<Config>> {
+        let reading = self.readings.get(main)?;
+        let compared = self.compared.as_ref().is_some_and(|compared| compared.contains(main));
+        (compared || reading.holds()).then(|| reading.config.clone())
+    }
+}
 
 /// One reading and what it rested on.
 #[derive(Debug)]
@@ -83,12 +116,15 @@ impl Reading {
 /// The configuration of a main file; read again only when one of its files, or what one of its patterns names, has changed.
 pub(super) fn load(kept: &Mutex<Kept>, main: &Path) -> Arc<Config> {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(reading) = kept.get(main).filter(|reading| reading.holds()) {
-        return reading.config.clone();
+    let config = kept.current(main).unwrap_or_else(|| {
+        let reading = read(main);
+        let config = reading.config.clone();
+        kept.readings.insert(main.to_owned(), reading);
+        config
+    });
+    if let Some(compared) = &mut kept.compared {
+        compared.insert(main.to_owned());
     }
-    let reading = read(main);
-    let config = reading.config.clone();
-    kept.insert(main.to_owned(), reading);
     config
 }
 
@@ -98,7 +134,8 @@ fn read(main: &Path) -> Reading {
     let mut reader = Reader { folder, files: BTreeMap::new(), patterns: BTreeMap::new(), problems: Vec::new() };
     let tree = reader.file(&Arc::from(main), None, 0);
     let files = reader.files.keys().cloned().collect();
-    let config = Arc::new(Config { tree, problems: reader.problems, files });
+    let index = Index::of(&tree, &reader.files);
+    let config = Arc::new(Config { tree, problems: reader.problems, files, index });
     Reading { files: reader.files, patterns: reader.patterns, config }
 }
 
@@ -206,7 +243,7 @@ mod tests {
         put("2.inc", "two;");
         put("1.inc", "one;");
         put(".hidden.inc", "hidden;");
-        let kept = Mutex::new(Kept::new());
+        let kept = Mutex::new(Kept::default());
         let main = dir.path().join("main.conf");
         let first = load(&kept, &main);
         assert_eq!(names(&first), ["a", "include", "one", "two", "include", "z"]);
@@ -224,10 +261,26 @@ mod tests {
     }
 
     #[test]
+    fn within_a_look_a_configuration_is_compared_with_the_disk_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("main.conf");
+        fs::write(&main, "a;").unwrap();
+        let kept = Mutex::new(Kept::default());
+        load(&kept, &main);
+        kept.lock().unwrap().look_begins();
+        fs::write(&main, "b; b;").unwrap();
+        assert_eq!(names(&load(&kept, &main)), ["b", "b"], "what was read before the look is compared in it");
+        fs::write(&main, "c;").unwrap();
+        assert_eq!(names(&load(&kept, &main)), ["b", "b"]);
+        kept.lock().unwrap().look_ends();
+        assert_eq!(names(&load(&kept, &main)), ["c"]);
+    }
+
+    #[test]
     fn a_file_that_includes_itself_ends() {
         let dir = tempfile::tempdir().unwrap();
         let main = dir.path().join("main.conf");
         fs::write(&main, "include main.conf;").unwrap();
-        assert!(load(&Mutex::new(Kept::new()), &main).problems[0].what.contains("without an end"));
+        assert!(load(&Mutex::new(Kept::default()), &main).problems[0].what.contains("without an end"));
     }
 }

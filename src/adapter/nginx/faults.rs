@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::adapter::nginx::config::{self, Config, Problem, same_file};
+use crate::adapter::nginx::index::Stand;
 use crate::adapter::nginx::lexer::{Directive, Place};
 use crate::adapter::nginx::servers::{self, Server};
 use crate::adapter::nginx::{Memory, access, binary};
@@ -15,13 +16,12 @@ pub(super) fn find(memory: &Memory, proxy: &ProxySpec, nginx: Option<&Nginx>) ->
     let config = config::load(&memory.config, &proxy.nginx.config);
     let missing = config.problems.iter().filter(|problem| !same_file(&problem.file, &proxy.include));
     let mut faults: Vec<Fault> = missing.map(unreadable).collect();
-    let servers = servers::all(&config);
     // A configuration that could not be read says nothing about where the include stands.
     if faults.is_empty() {
-        faults.extend(nowhere(&config, &servers, proxy));
+        faults.extend(nowhere(&config, proxy));
     }
     faults.extend(misplaced(&config, proxy));
-    for server in &servers {
+    for server in &servers::of(&config, proxy) {
         faults.extend(in_server(server, proxy));
     }
     faults.extend(of_folder(memory, &config, proxy, nginx));
@@ -37,38 +37,35 @@ fn unreadable(problem: &Problem) -> Fault {
     fault(Check::ConfigUnreadable, problem.at.as_ref(), problem.what.clone(), means, "mend it or make it readable")
 }
 
-fn nowhere(config: &Config, servers: &[Server<'_>], proxy: &ProxySpec) -> Option<Fault> {
-    let mut found = servers.iter().any(|server| server.include_at(&proxy.include).is_some());
-    servers::walk(&config.tree, &mut |directive, _| found |= servers::includes(directive, &proxy.include));
+/// Every `include` of the route.
+fn stands<'a>(config: &'a Config, proxy: &ProxySpec) -> Vec<&'a Stand> {
+    let names = |stand: &&Stand| stand.files.iter().any(|file| same_file(file, &proxy.include));
+    config.index.including(&proxy.include).filter(names).collect()
+}
+
+fn nowhere(config: &Config, proxy: &ProxySpec) -> Option<Fault> {
     let (include, main) = (proxy.include.display(), proxy.nginx.config.display());
     let mend = || {
         let location = format!("location / {{ proxy_pass ${}; }}", proxy.variable);
         format!("put `include {include};` into the server block, above `{location}`")
     };
-    (!found).then(|| {
+    stands(config, proxy).is_empty().then(|| {
         let what = format!("include {include} stands in no server of {main}");
         fault(Check::IncludeNowhere, None, what, "nginx would never look at the route", mend())
     })
 }
 
 fn misplaced(config: &Config, proxy: &ProxySpec) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    servers::walk(&config.tree, &mut |directive, around| {
-        let level: Vec<&str> = around.iter().map(|d| d.name.as_str()).collect();
-        if servers::includes(directive, &proxy.include) && level != ["http", "server"] {
-            let level = level.last().map_or("main level".to_owned(), |name| format!("`{name}`"));
+    let misplaced = stands(config, proxy).into_iter().filter(|stand| stand.level != ["http", "server"]);
+    misplaced
+        .map(|stand| {
+            let level = stand.level.last().map_or("main level".to_owned(), |name| format!("`{name}`"));
             let found = format!("include {} stands in {level}", proxy.include.display());
             let means = "nginx refuses it there or answers 403, 404 or 500 for some requests";
-            faults.push(fault(
-                Check::IncludeMisplaced,
-                Some(&directive.at),
-                found,
-                means,
-                "it belongs directly into the server block",
-            ));
-        }
-    });
-    faults
+            let mend = "it belongs directly into the server block";
+            fault(Check::IncludeMisplaced, Some(&stand.at), found, means, mend)
+        })
+        .collect()
 }
 
 fn in_server(server: &Server<'_>, proxy: &ProxySpec) -> Vec<Fault> {

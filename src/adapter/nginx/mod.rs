@@ -5,7 +5,7 @@
 //! stale pid file it signals a stranger.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::adapter::LinuxHost;
@@ -22,6 +22,7 @@ mod config;
 mod control;
 mod faults;
 mod file;
+mod index;
 mod lexer;
 mod master;
 mod process;
@@ -38,6 +39,18 @@ mod write;
 pub(super) struct Memory {
     binary: Mutex<binary::Kept>,
     config: Mutex<config::Kept>,
+}
+
+impl Memory {
+    /// Until [`Self::look_ends`] each configuration is compared with the disk once.
+    pub(super) fn look_begins(&self) {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).look_begins();
+    }
+
+    /// From now on each question compares.
+    pub(super) fn look_ends(&self) {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).look_ends();
+    }
 }
 
 impl Proxy for LinuxHost {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::adapter::nginx::config::{Config, same_file};
 use crate::adapter::nginx::lexer::Directive;
+use crate::model::desired::ProxySpec;
 
 /// One `server` of `http`.
 #[derive(Debug)]
@@ -35,18 +36,17 @@ pub(super) struct Listen {
     pub(super) ssl: bool,
 }
 
-/// Every `server` of every `http`.
-pub(super) fn all(config: &Config) -> Vec<Server<'_>> {
-    let blocks = |list: &'_ [Directive], name: &str| -> Vec<usize> {
-        list.iter().enumerate().filter(|(_, d)| d.name == name && d.block.is_some()).map(|(at, _)| at).collect()
-    };
-    let mut servers = Vec::new();
-    for http in blocks(&config.tree, "http").into_iter().filter_map(|at| config.tree[at].block.as_deref()) {
-        for directive in blocks(http, "server").into_iter().map(|at| &http[at]) {
-            servers.push(Server { directive, body: directive.block.as_deref().unwrap_or_default(), http });
-        }
-    }
-    servers
+/// Every `server` that includes the route of a service or uses its variable.
+pub(super) fn of<'a>(config: &'a Config, proxy: &ProxySpec) -> Vec<Server<'a>> {
+    let candidates = config.index.servers(&proxy.include, &proxy.variable);
+    let servers = candidates.into_iter().filter_map(|(http, server)| at(config, http, server));
+    servers.filter(|server| server.concerns(proxy)).collect()
+}
+
+fn at(config: &Config, http: usize, server: usize) -> Option<Server<'_>> {
+    let http = config.tree.get(http)?.block.as_deref()?;
+    let directive = http.get(server)?;
+    Some(Server { directive, body: directive.block.as_deref()?, http })
 }
 
 /// Every directive of a list and of the blocks in it, except those of one file.
@@ -77,6 +77,10 @@ pub(super) fn holds_variable(argument: &str, variable: &str) -> bool {
 }
 
 impl<'a> Server<'a> {
+    fn concerns(&self, proxy: &ProxySpec) -> bool {
+        self.include_at(&proxy.include).is_some() || !self.uses(&proxy.variable, &proxy.include).is_empty()
+    }
+
     /// The directives that use the variable, other than those of the include itself, with what stands around them in the server.
     pub(super) fn uses(&self, variable: &str, include: &Path) -> Vec<(&'a Directive, Option<&'a Directive>)> {
         let mut uses = Vec::new();
@@ -179,13 +183,15 @@ impl std::fmt::Display for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapter::nginx::index::Index;
     use crate::adapter::nginx::lexer;
+    use std::collections::BTreeMap;
 
     /// How the server of this body listens, and its name.
     fn read(body: &str) -> (Vec<String>, Option<String>) {
         let tree = lexer::parse(&format!("http {{ server {{ {body} }} }}"), Path::new("/f")).unwrap();
-        let config = Config { tree, problems: vec![], files: vec![] };
-        let servers = all(&config);
+        let config = Config { index: Index::of(&tree, &BTreeMap::new()), tree, problems: vec![], files: vec![] };
+        let servers = [at(&config, 0, 0).unwrap()];
         let shown = |l: &Listen| format!("{}{}", l.address, if l.ssl { " ssl" } else { "" });
         (servers[0].listens().iter().map(shown).collect(), servers[0].name())
     }

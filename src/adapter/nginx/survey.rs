@@ -37,16 +37,15 @@ fn of_nginx(memory: &Memory, state: &Path, service: &ServiceSpec) -> Setup {
     let config = config::load(&memory.config, &proxy.nginx.config);
     let on_disk = binary::find(&memory.binary, &proxy.nginx.binary).ok().map(|binary| binary.build.version);
     let nginx = master::find(memory, proxy).map(running_version);
-    let servers = servers::all(&config);
-    let ours: Vec<&Server<'_>> = servers.iter().filter(|server| concerns(server, proxy)).collect();
+    let servers = servers::of(&config, proxy);
     Setup {
         on_disk,
         changed: nginx.known().and_then(|nginx| changed(&config, nginx)),
         installed: installed(state, service),
         faults: faults::find(memory, proxy, nginx.known()),
         main: config.tree.iter().filter(|d| MAIN.contains(&d.name.as_str())).map(setting).collect(),
-        ways: ours.iter().flat_map(|server| ways(server, proxy)).collect(),
-        reuseport: ours.iter().flat_map(|server| reuseport(server, &servers)).collect(),
+        ways: servers.iter().flat_map(|server| ways(server, proxy)).collect(),
+        reuseport: servers.iter().flat_map(reuseport).collect(),
         nginx,
         migrates: kernel("tcp_migrate_req") == "1",
         outgoing: ranges(&kernel("ip_local_port_range").replace('\t', "-")).first().copied(),
@@ -93,10 +92,6 @@ fn changed(config: &Config, nginx: &Nginx) -> Option<Spot> {
     config.files.iter().find(|path| later(path)).map(|path| Spot { file: path.to_path_buf(), line: None })
 }
 
-fn concerns(server: &Server<'_>, proxy: &ProxySpec) -> bool {
-    server.include_at(&proxy.include).is_some() || !server.uses(&proxy.variable, &proxy.include).is_empty()
-}
-
 fn setting(directive: &Directive) -> (String, Setting) {
     (directive.name.clone(), Setting { args: directive.args.clone(), at: Spot::from(&directive.at) })
 }
@@ -126,10 +121,10 @@ fn in_force<'a>(blocks: impl Iterator<Item = &'a [Directive]>) -> Settings {
 
 /// `reuseport` is a property of the socket, whichever server of the address says it.
 /// <https://nginx.org/en/docs/http/ngx_http_core_module.html#listen>
-fn reuseport(server: &Server<'_>, all: &[Server<'_>]) -> Vec<Spot> {
-    let listens = |server: &Server<'_>| server.body.iter().filter(|d| d.name == "listen").cloned().collect::<Vec<_>>();
-    let addresses: Vec<String> = listens(server).into_iter().filter_map(|d| d.args.first().cloned()).collect();
-    let shared = |d: &Directive| d.args.first().is_some_and(|address| addresses.contains(address));
-    let found = all.iter().flat_map(listens).filter(|d| shared(d) && d.args.iter().any(|word| word == "reuseport"));
+fn reuseport(server: &Server<'_>) -> Vec<Spot> {
+    let addresses: Vec<&String> = server.body.iter().filter(|d| d.name == "listen").filter_map(|d| d.args.first()).collect();
+    let shared = |d: &&Directive| d.args.first().is_some_and(|address| addresses.contains(&address));
+    let all = server.http.iter().filter(|d| d.name == "server").filter_map(|d| d.block.as_deref()).flatten();
+    let found = all.filter(|d| d.name == "listen" && d.args.iter().any(|word| word == "reuseport")).filter(shared);
     found.map(|d| Spot::from(&d.at)).collect()
 }

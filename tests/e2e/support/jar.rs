@@ -15,10 +15,9 @@ pub(crate) fn stub_binary() -> PathBuf {
     let _one = lock("stub");
     if modified(&stub) < modified(&source) {
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--example", "stub_app"]).current_dir(root());
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
+        // the profile of whoever asks: another one would build every dependency again
+        let profile = if cfg!(debug_assertions) { "test" } else { "release" };
+        build.args(["build", "--quiet", "--profile", profile, "--example", "stub_app"]).current_dir(root());
         assert!(build.status().unwrap().success(), "the stub does not build");
     }
     stub

@@ -14,13 +14,22 @@ use super::wait::{PATIENCE, until};
 pub(crate) struct Nginx {
     prefix: PathBuf,
     address: SocketAddr,
+    servers: String,
 }
 
 impl Nginx {
-    /// Writes the configuration; starts nothing.
+    /// One server with the include; writes the configuration and starts nothing.
     pub(crate) fn new(prefix: &Path, address: SocketAddr) -> Self {
+        let include = prefix.join("conf.d/service-url.inc");
+        let route = "location / { proxy_pass $service_url; proxy_set_header Host $http_host; }";
+        let server = format!("server {{\n    listen {address};\n    include {};\n    {route}\n  }}", include.display());
+        Self::serving(prefix, address, &server)
+    }
+
+    /// These servers, one of which listens on the address.
+    pub(crate) fn serving(prefix: &Path, address: SocketAddr, servers: &str) -> Self {
         fs::create_dir_all(prefix.join("conf.d")).unwrap();
-        let nginx = Self { prefix: prefix.to_owned(), address };
+        let nginx = Self { prefix: prefix.to_owned(), address, servers: servers.to_owned() };
         fs::write(nginx.config(), nginx.configuration()).unwrap();
         nginx
     }
@@ -38,8 +47,7 @@ impl Nginx {
     }
 
     fn configuration(&self) -> String {
-        let (prefix, address, include) = (self.prefix.display(), self.address, self.include());
-        let include = include.display();
+        let (prefix, servers) = (self.prefix.display(), &self.servers);
         format!(
             "worker_processes 2;
 pid {prefix}/nginx.pid;
@@ -53,11 +61,8 @@ http {{
   uwsgi_temp_path {prefix}/uwsgi;
   scgi_temp_path {prefix}/scgi;
   client_max_body_size 64m;
-  server {{
-    listen {address};
-    include {include};
-    location / {{ proxy_pass $service_url; proxy_set_header Host $http_host; }}
-  }}
+  server_names_hash_bucket_size 128;
+  {servers}
 }}
 "
         )

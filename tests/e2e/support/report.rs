@@ -54,7 +54,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// Whether a user was failed; a reset of a reused idle connection is counted apart.
-    fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         !matches!(self.outcome, Outcome::Good | Outcome::Broken(Broken::IdleReset))
     }
 }
@@ -72,8 +72,13 @@ impl Report {
         Self { records, began, ended }
     }
 
+    /// In the order of their ends.
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     pub(crate) fn total(&self) -> usize {
-        self.records.len()
+        self.records().len()
     }
 
     /// Requests that failed, without the resets of reused idle connections.

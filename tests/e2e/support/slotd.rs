@@ -125,7 +125,7 @@ impl Background {
         Ended { code, stdout: content(&mut self.stdout), stderr: content(&mut self.stderr) }
     }
 
-    fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
     }
 

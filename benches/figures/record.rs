@@ -1,0 +1,48 @@
+//! The figures of all runs in one JSON file, from which the pictures are drawn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Median with what it lies between.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut all: Vec<f64> = figures.collect();
+        all.sort_by(f64::total_cmp);
+        let last = all.len() - 1;
+        Self { median: all[last / 2], least: all[0], most: all[last] }
+    }
+}
+
+/// `benches/pictures`
+pub(crate) fn pictures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pictures")
+}
+
+/// Draws the pictures of what the file has.
+pub(crate) fn draw() {
+    let figures = fs::read(pictures().join("figures.json")).expect("`cost` writes it");
+    for (name, text) in crate::pictures::draw(&serde_json::from_slice(&figures).unwrap()).unwrap() {
+        fs::write(pictures().join(name), text).unwrap();
+        println!("benches/pictures/{name}");
+    }
+}
+
+/// Puts one part into the file, beside what other runs have put there.
+pub(crate) fn put(part: &str, value: &Value) {
+    let file = pictures().join("figures.json");
+    let mut all: Map<String, Value> = fs::read(&file).map_or_else(|_| Map::new(), |text| serde_json::from_slice(&text).unwrap());
+    all.insert(part.to_owned(), value.clone());
+    all.insert("profile".to_owned(), Value::from(if cfg!(debug_assertions) { "test" } else { "release" }));
+    fs::create_dir_all(pictures()).unwrap();
+    fs::write(&file, serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
+}
