@@ -16,12 +16,14 @@
 //! | `STUB_EXIT_AFTER_MS=n` | exits with 1, n ms after the start |
 //! | `STUB_HANG_ON_TERM=1` | closes the listener on TERM and lives on |
 //! | `STUB_FORK_CHILD_HOLDING_LISTENER=1` | a child of it holds the listening socket and outlives it |
+//! | `STUB_STAGE=folder` | comes up, and ends on TERM, when the file `SLOT-up` or `SLOT-end` of the folder says so, each once, or `free` for good; answers 503 or another profile while there is `SLOT-sick` or `SLOT-wrong` |
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::print_stdout, reason = "an application's log goes to standard output")]
 
 use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +48,12 @@ fn main() -> Result<ExitCode, Failure> {
     let app = Arc::new(App::from_process()?);
     log(&format!("Starting {} with PID {}, profile {}", app.version, std::process::id(), app.slot));
     let signals = thread::spawn(move || term.wait().map_err(|errno| errno.to_string()));
-    run(&app, signals)
+    let up = app.until_cue("up", &|| signals.is_finished());
+    let code = if up { run(&app, signals)? } else { ExitCode::from(TERMINATED) };
+    if code == ExitCode::from(TERMINATED) {
+        app.until_cue("end", &|| false);
+    }
+    Ok(code)
 }
 
 /// The start with its faults, then service until TERM.
@@ -203,8 +210,11 @@ fn answer(app: &App, request: &Request, reader: &mut impl Read, writer: &mut imp
 
 fn profile(app: &App) -> (&'static str, &'static str, Vec<u8>) {
     let unready = app.number("STUB_UNREADY_AFTER_MS").is_some_and(|ms| app.born.elapsed() >= Duration::from_millis(ms));
-    if unready || app.asks("STUB_NEVER_READY") {
+    if unready || app.asks("STUB_NEVER_READY") || app.is_cued("sick") {
         return ("503 Service Unavailable", "text/plain", b"not ready".to_vec());
+    }
+    if app.is_cued("wrong") {
+        return ("200 OK", "text/plain", b"another".to_vec());
     }
     ("200 OK", "text/plain", app.order("STUB_IDENTITY").unwrap_or_else(|| app.slot.clone()).into_bytes())
 }
@@ -306,6 +316,23 @@ impl App {
 
     fn number(&self, name: &str) -> Option<u64> {
         self.order(name)?.parse().ok()
+    }
+
+    /// Waits for a cue of the stage and takes it away; false when something else came first.
+    fn until_cue(&self, word: &str, or: &dyn Fn() -> bool) -> bool {
+        let Some(stage) = self.order("STUB_STAGE").map(PathBuf::from) else { return true };
+        let cue = stage.join(format!("{}-{word}", self.slot));
+        while !stage.join("free").exists() && std::fs::remove_file(&cue).is_err() {
+            if or() {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    fn is_cued(&self, word: &str) -> bool {
+        self.order("STUB_STAGE").is_some_and(|stage| PathBuf::from(stage).join(format!("{}-{word}", self.slot)).exists())
     }
 
     fn version_json(&self) -> Vec<u8> {

@@ -9,6 +9,8 @@ mod deploy;
 mod failover;
 mod harness;
 mod interrupted;
+mod stage;
+mod story;
 mod support;
 mod takeover;
 mod together;

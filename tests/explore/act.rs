@@ -133,8 +133,18 @@ impl<'a> Mind<'a> {
         if new {
             let decided = self.think(world, variant);
             self.decided.push(decided);
+            self.weigh(at, world, variant);
         }
         at
+    }
+
+    /// Compares what was decided without a fact with what is decided with it.
+    fn weigh(&mut self, at: u32, world: &World, variant: Variant) {
+        let Some(gap) = variant.gap else { return };
+        let whole = self.decide(world, Variant { gap: None, ..variant });
+        let rash = crate::check::rash(&self.looks, (world, gap), self.decided(at), self.decided(whole));
+        let fault = &mut self.decided[at as usize].fault;
+        *fault = fault.take().or(rash);
     }
 
     /// What each verb of a person would make of a world.

@@ -1,17 +1,80 @@
 //! Safety: what must hold of every transition, whoever made it. S-numbers as in the design.
 
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use slotd::plan::step::Act;
 use slotd::plan::{Next, ServicePlan};
 
-use crate::act::{Look, Mind};
+use crate::act::{Decided, Look, Mind};
 use crate::config::Given;
 use crate::label::Label;
 use crate::model::{Life, Text, World};
+use crate::see::Gap;
+
+/// What a law speaks of, each of which must come about somewhere: a law about what never happens says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Case {
+    CutoverToAnother,
+    IncludeMovesUsers,
+    ReloadMovesUsers,
+    StopOfReady,
+    StopWithOlderWorkersOrReload,
+    StopOfOpen,
+    StopOfStanding,
+    StepWhileServing,
+    StartBesideServing,
+    StartWhereRouted,
+    StartAfterLastAttempt,
+    Hold,
+    StepDespiteGap,
+    StartWhilePaused,
+    EndConverged,
+    EndHeld,
+}
+
+impl Case {
+    pub(crate) const ALL: [Self; 16] = [
+        Self::CutoverToAnother,
+        Self::IncludeMovesUsers,
+        Self::ReloadMovesUsers,
+        Self::StopOfReady,
+        Self::StopWithOlderWorkersOrReload,
+        Self::StopOfOpen,
+        Self::StopOfStanding,
+        Self::StepWhileServing,
+        Self::StartBesideServing,
+        Self::StartWhereRouted,
+        Self::StartAfterLastAttempt,
+        Self::Hold,
+        Self::StepDespiteGap,
+        Self::StartWhilePaused,
+        Self::EndConverged,
+        Self::EndHeld,
+    ];
+
+    /// Notes that it has come about, if it has.
+    pub(crate) fn note(self, is_so: bool) {
+        let bit = 1 << self as u32;
+        if is_so && MET.load(Relaxed) & bit == 0 {
+            MET.fetch_or(bit, Relaxed);
+        }
+    }
+
+    /// Whether it has come about in this process.
+    pub(crate) fn is_met(self) -> bool {
+        MET.load(Relaxed) & (1 << self as u32) != 0
+    }
+}
+
+/// One bit for each case that was met.
+static MET: AtomicU32 = AtomicU32::new(0);
 
 /// S10 and S14: no hold without a word, an end and a time; nothing pending behind "converged".
 pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
     let mute =
         planned.holds.iter().find(|h| h.detail.is_empty() || h.until.is_empty() || h.again.is_zero() && h.wakes.is_empty());
+    Case::Hold.note(!planned.holds.is_empty());
     if let Some(hold) = mute {
         return Some(format!("S14: the hold {} does not say what, until when or when to look", hold.reason));
     }
@@ -22,6 +85,29 @@ pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
         }
         Next::Step(_) | Next::Hold | Next::Nothing => None,
     }
+}
+
+/// Acts that lead traffic elsewhere, end a process, or say for good that one has failed or is gone.
+const GRAVE: [&str; 8] = ["write_include", "reload", "cutover", "stop", "kill", "record_failure", "forget", "quarantine"];
+
+/// Law 5: a fact that cannot be read may hold a step up, but none of weight is taken that the whole look does not take.
+pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &Decided, whole: &Decided) -> Option<String> {
+    let act = |of: &Decided| of.look.map(|look| &looks[look as usize - 1].act);
+    Case::StepDespiteGap.note(act(decided).is_some_and(|act| GRAVE.contains(&act.kind())));
+    let real = |at: u8| format!("real{}", at + 1);
+    let blind = |act: &Act| match (act, gap) {
+        (Act::WriteInclude { .. }, Gap::Include) => true,
+        // Words that lead nobody elsewhere may come before what the whole look takes first, and be loaded once more.
+        (Act::WriteInclude { live, .. }, _other) => world.reached()[0].is_some_and(|at| live.as_str() != real(at)),
+        (Act::Reload { moves: None, .. }, _any) => false,
+        (Act::Start { slot, .. }, Gap::Process(at) | Gap::Port(at)) => slot.as_str() == real(at),
+        (act, _any) => GRAVE.contains(&act.kind()),
+    };
+    let known = |kind: &str| whole.silent.iter().any(|(known, _)| *known == kind);
+    let mut silent = decided.silent.iter().map(|(kind, _)| *kind);
+    let silent = silent.find(|kind| GRAVE.contains(kind) && !known(kind)).map(str::to_owned);
+    let visible = || act(decided).filter(|now| blind(now) && act(whole) != Some(now)).map(ToString::to_string);
+    silent.or_else(visible).map(|act| format!("S15: `{act}`, which the whole look does not take, when {gap:?} cannot be read"))
 }
 
 /// What a transition breaks.
@@ -51,6 +137,7 @@ pub(crate) fn violated(mind: &Mind<'_>, before: &World, label: Label, after: &Wo
 
 /// The sentence of the issue: no step of slotd takes the service away from those who have it.
 fn kept(before: &World, after: &World, act: &Act) -> Option<String> {
+    Case::StepWhileServing.note(before.serves());
     let broken = before.serves() && !after.serves() && !before.mem.down && act.is_visible() && before.nginx.up;
     (broken && !retiring(before)).then(|| format!("S8: users had the service, and `{act}` took it away"))
 }
@@ -92,6 +179,10 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     let led = |o: u8| world.reaches(o) || (!world.nginx.up && written.leads(world.flags) == Some(o));
     let other = (0..3).any(|o| o != at && world.slots[usize::from(o)].life == Life::Ready && led(o));
     let pending = world.nginx.up && world.nginx.pending && world.disk.leads(world.flags) == Some(at);
+    Case::StopOfReady.note(serving && other);
+    Case::StopWithOlderWorkersOrReload.note(serving && (world.nginx.pending || world.nginx.old != Text::Absent));
+    Case::StopOfOpen.note(serving && slot.open && world.mem.cut.age == 2);
+    Case::StopOfStanding.note(!serving && routed);
     match () {
         () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),
         () if serving && pending => Some(format!("S3: `{act}` while a reload that leads there is on its way")),
@@ -122,6 +213,10 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
     let coming = before.nginx.up && before.nginx.pending && before.disk.leads(before.flags) == Some(at);
     let others =
         (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
+    Case::StartBesideServing.note(others);
+    Case::StartWhereRouted.note(*serves && before.reaches(at));
+    Case::StartAfterLastAttempt.note(after.tries == ATTEMPTS && others);
+    Case::StartWhilePaused.note(before.mem.paused && others);
     match () {
         () if slot.there() => Some(format!("S6: `{}` beside a process that is there", look.act)),
         () if slot.stranger => Some(format!("S5: `{}` on a port that is taken", look.act)),
@@ -130,11 +225,23 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
             Some(format!("S5: `{}` where requests are still routed", look.act))
         }
         () if others && coming && !serves => Some(format!("S5: `{}` where a reload is about to lead", look.act)),
+        () if before.mem.paused && others && !serves && moves_on(given, before, at, look) => {
+            Some(format!("S16: `{}` although a person paused deployments", look.act))
+        }
         () if after.tries > given.config.attempts && others && !serves => {
             Some(format!("S12: `{}` for the time after max_attempts", look.act))
         }
         () => None,
     }
+}
+
+/// Whether a start is for a release that does not serve yet.
+fn moves_on(given: &Given, world: &World, at: u8, look: &Look) -> bool {
+    let Act::Start { release, .. } = &look.act else { return false };
+    let known = given.releases.iter().position(|r| r[0].id == *release);
+    known.is_some_and(|rel| {
+        (0..given.config.slots).all(|o| o == at || !world.reaches(o) || usize::from(world.slots[usize::from(o)].rel) != rel)
+    })
 }
 
 /// S1: traffic is led only to a process of ours that answers, and may.
@@ -143,6 +250,7 @@ fn leads(given: &Given, world: &World, to: u8, what: &str) -> Option<String> {
     let rec = world.mem.recs[usize::from(to)];
     let quarantined = rec.on && rec.rel < 8 && world.mem.quarantine & (1 << rec.rel) != 0;
     let from = world.reached()[0].filter(|from| *from != to);
+    Case::CutoverToAnother.note(from.is_some());
     let better = from.is_some_and(|from| world.slots[usize::from(from)].life == Life::Ready);
     match () {
         () if !slot.alive() => Some(format!("{what} leads to {}, where nothing of ours runs", given.name(to))),
@@ -156,12 +264,14 @@ fn leads(given: &Given, world: &World, to: u8, what: &str) -> Option<String> {
 fn write(given: &Given, world: &World, live: u8) -> Option<String> {
     let serves = world.nginx.up && world.serves();
     let moves = world.reached()[0] != Some(live);
+    Case::IncludeMovesUsers.note(serves && moves);
     if serves && moves { leads(given, world, live, "S1: the include") } else { None }
 }
 
 /// S2: a reload is sent only for an include that parses and leads to something that can serve.
 fn reload(given: &Given, world: &World) -> Option<String> {
     let to = world.disk.leads(world.flags);
+    Case::ReloadMovesUsers.note(world.serves() && world.reached()[0] != to);
     match to {
         None => Some("S2: a reload of an include that does not parse".to_owned()),
         Some(to) if world.serves() && world.reached()[0] != Some(to) => leads(given, world, to, "S2: a reload"),

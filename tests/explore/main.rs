@@ -10,6 +10,7 @@ mod fair;
 mod family;
 mod golden;
 mod graph;
+mod hunt;
 mod intern;
 mod label;
 mod ledger;
@@ -21,6 +22,7 @@ mod pass;
 mod report;
 mod request;
 mod see;
+mod stage;
 mod story;
 mod terminal;
 mod vacuity;
@@ -36,9 +38,6 @@ use report::{Row, run, table};
 
 /// More states than any run may have in four gigabytes.
 const ALL: Bounds = Bounds { states: 12_000_000, first: false };
-
-/// A mutant that lives this long on one configuration is tried on the next.
-const MUTANT: Bounds = Bounds { states: 150_000, first: true };
 
 fn at(budget: u8, configs: Vec<Config>) -> Vec<Config> {
     configs.into_iter().map(|c| Config { budget, ..c }).collect()
@@ -121,26 +120,4 @@ fn a_pause_that_ends_only_when_somebody_waits_for_it_leaves_out_nothing() {
         let (lazy, eager) = (reached(config.clone()), reached(Config { eager: true, ..config.clone() }));
         assert!(lazy == eager, "{}: {} hosts, {} with every pause ended early", config.name, lazy.0.len(), eager.0.len());
     }
-}
-
-/// Where a mutant is looked for, the quickest first.
-fn hunting_grounds() -> Vec<Config> {
-    let quick = ["flag", "flag-bad", "flag-hangs", "flag-dies", "reload", "window", "scripts", "three-slots-request", "manual"];
-    [at(0, only(&quick)), at(1, only(&["flag", "flag-hangs", "flag-dies", "reload"]))].concat()
-}
-
-#[test]
-#[ignore = "takes minutes: the table of mutants"]
-fn every_seeded_mutant_is_killed() {
-    let mut alive = Vec::new();
-    println!("| mutant | killed on | by |\n| --- | --- | --- |");
-    for mutant in mutants::all() {
-        let killed = hunting_grounds().into_iter().find_map(|config| {
-            let row = run(config, mutant, MUTANT);
-            row.broken.first().map(|what| format!("{} at {} | {what}", row.name, row.budget))
-        });
-        println!("| {} | {} |", mutant.name, killed.clone().unwrap_or_else(|| "- | SURVIVES".to_owned()));
-        alive.extend(killed.is_none().then_some(mutant.name));
-    }
-    assert!(alive.is_empty(), "{} mutants live: {}", alive.len(), alive.join(", "));
 }

@@ -118,17 +118,9 @@ fn live(planned: &ServicePlan) -> Option<SlotName> {
 }
 
 /// What is seen or remembered wrongly.
-const BLIND: [Mutant; 24] = [
+const BLIND: [Mutant; 22] = [
     blind("an unknown process is read as absent", |s| slots(s, |slot| absent(&mut slot.process))),
-    blind("an unknown port is read as free", |s| {
-        slots(s, |slot| {
-            if slot.occupants.unknown().is_some() {
-                slot.occupants = Observation::Known(Vec::new());
-            }
-        });
-    }),
     blind("an unknown include is read as absent", |s| route(s, |r| absent(&mut r.include))),
-    blind("an unknown nginx is read as down", |s| route(s, |r| absent(&mut r.nginx))),
     blind("an unknown jar is read as absent", |s| service(s).into_iter().for_each(|s| absent(&mut s.jar))),
     blind("what nginx has loaded is not asked", |s| route(s, |r| r.loaded = Observation::Unknown("mutant".to_owned()))),
     blind("what stands on disk counts as loaded", |s| {
@@ -267,12 +259,13 @@ const BEND: [Mutant; 14] = [
 ];
 
 /// What is not read again before a step.
-const TRUST: [Mutant; 5] = [
+const TRUST: [Mutant; 6] = [
     trust("no precondition is read again", Vec::clear),
     trust("the port is not probed again", |f| f.retain(|f| !matches!(f, Fact::Free(_)))),
     trust("the include is not read again", |f| f.retain(|f| !matches!(f, Fact::Include(_)))),
     trust("the flags are not read again", |f| f.retain(|f| !matches!(f, Fact::Flags(_)))),
     trust("who serves is not asked again", |f| f.retain(|f| !matches!(f, Fact::Serves(..)))),
+    trust("the text to be loaded is not read again", |f| f.retain(|f| !matches!(f, Fact::Generation(_)))),
 ];
 
 /// Every mutant.

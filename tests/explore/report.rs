@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) ends: BTreeMap<String, usize>,
     /// What was broken, each with its story.
     pub(crate) broken: Vec<String>,
+    /// Moves from the beginning to the first that was broken.
+    pub(crate) depth: Option<usize>,
     pub(crate) met: Met,
 }
 
@@ -46,10 +48,12 @@ pub(crate) fn run(config: Config, mutant: Mutant, bounds: Bounds) -> Row {
     } else {
         found.iter().zip(1..).map(|(v, n)| told(&mut graph, v, &format!("{name}-{budget}-{n}"))).collect()
     };
+    let depth = found.first().map(|v| graph.path(v.at).len() - 1 + usize::from(v.last.is_some()));
     Row {
         name,
         budget,
         faults,
+        depth,
         states: graph.states.items.len(),
         transitions: graph.transitions,
         longest,

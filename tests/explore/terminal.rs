@@ -4,12 +4,15 @@
 
 use slotd::model::status::{HoldKind, Reason};
 
+use crate::check::Case;
 use crate::config::{Given, Kind};
 use crate::model::{Jar, Life, Text, World};
 
 /// The words of the reasons, or why this is no end.
 pub(crate) fn classify(given: &Given, world: &World, holds: u64) -> Result<String, String> {
     let reasons: Vec<Reason> = (0..).zip(Reason::ALL).filter(|(at, _)| holds & (1 << at) != 0).map(|(_, r)| *r).collect();
+    Case::EndHeld.note(!reasons.is_empty());
+    Case::EndConverged.note(reasons.is_empty());
     if let Some(reason) = reasons.iter().find(|r| r.kind() == HoldKind::Progress) {
         return Err(format!("L1: it ends in `{reason}`, which was to go on by itself"));
     }
@@ -39,7 +42,8 @@ fn justified(given: &Given, world: &World, reason: Reason) -> bool {
         Reason::PortTaken => slots().any(|(s, r)| s.stranger || (s.there() && (!s.ours || r.evidence))),
         Reason::ProxyDown | Reason::ProxyUnverified => !world.nginx.up,
         Reason::ConfigBroken => world.nginx.broken,
-        Reason::ArtifactMissing | Reason::ArtifactUnfit => world.jar != Jar::Good || world.stored != mem.releases,
+        Reason::ArtifactMissing => world.jar == Jar::Gone,
+        Reason::ArtifactUnfit => world.jar == Jar::Torn,
         Reason::ProbeSuspect => mem.health != wish.health + 1,
         Reason::RouteUnproven => world.nginx.up && (!given.config.proxied || world.nginx.cur.generation().is_none()),
         Reason::LastSlot => slots().filter(|(s, _)| s.life == Life::Ready).count() == 1,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use slotd::model::status::Reason;
 
+use crate::check::Case;
 use crate::report::Row;
 
 /// Every kind of move.
@@ -129,5 +130,6 @@ pub(crate) fn missing(rows: &[Row]) -> Vec<String> {
     let no_move = MOVES.iter().filter(|m| !moves.contains(**m)).map(|m| format!("move {m}"));
     let no_step = STEPS.iter().filter(|s| !steps.contains(*s) && !NO_STEP.iter().any(|(n, _)| n == *s));
     let no_reason = Reason::ALL.iter().filter(|r| !met(r) && !NO_REASON.iter().any(|(n, _)| n == *r));
-    no_move.chain(no_step.map(|s| format!("step {s}"))).chain(no_reason.map(|r| format!("reason {r}"))).collect()
+    let no_case = Case::ALL.iter().filter(|case| !case.is_met()).map(|case| format!("case {case:?}"));
+    no_case.chain(no_move).chain(no_step.map(|s| format!("step {s}"))).chain(no_reason.map(|r| format!("reason {r}"))).collect()
 }

@@ -89,6 +89,19 @@ http {{
         (title.contains("master process") && title.contains(self.config().to_str()?)).then_some(pid)
     }
 
+    /// The pids of its workers, those of before a reload too (`/proc/PID/task/TID/children`, proc(5)).
+    pub(crate) fn workers(&self) -> Vec<i32> {
+        let master = self.master().unwrap_or_default();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// How often it refused its configuration, by its own log.
+    pub(crate) fn complaints(&self) -> usize {
+        let log = fs::read_to_string(self.prefix.join("error.log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains("[emerg]")).count()
+    }
+
     /// Asks the master to end now, and waits until it has.
     pub(crate) fn stop(&self) {
         let Some(master) = self.master() else { return };
