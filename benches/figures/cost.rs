@@ -38,7 +38,7 @@ fn row(services: usize, strangers: usize, standby: &'static str) -> Value {
     fleet.plan_converged();
     let before = children();
     let wall = Spread::of((0..PLANS).map(|_| one_plan(&fleet).as_secs_f64() * 1e3));
-    let cpu = (children() - before).as_secs_f64() * 1e3 / f64::from(PLANS);
+    let cpu = children().saturating_sub(before).as_secs_f64() * 1e3 / f64::from(PLANS);
     let watched = services == 1 && strangers == 0;
     let Controller { pass, idle, resident } = controller(&fleet, watched);
     println!(
@@ -84,7 +84,7 @@ fn controller(fleet: &Fleet, watched: bool) -> Controller {
     let pass = Spread::of((0..PASSES).map(|_| {
         let before = used(&run);
         process::signal(run.pid(), Signal::SIGHUP);
-        (settled(&run, before) - before).as_secs_f64() * 1e3
+        settled(&run, before).saturating_sub(before).as_secs_f64() * 1e3
     }));
     let idle = if watched { over_an_interval(&run) } else { pass.median / 1e3 / INTERVAL.as_secs_f64() };
     let status = fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
@@ -97,7 +97,7 @@ fn controller(fleet: &Fleet, watched: bool) -> Controller {
 fn over_an_interval(run: &Background) -> f64 {
     let (before, began) = (used(run), Instant::now());
     until("an interval with its pass is over", INTERVAL * 2, || began.elapsed() >= INTERVAL);
-    (used(run) - before).as_secs_f64() / began.elapsed().as_secs_f64()
+    used(run).saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
 /// Time on a core of all its threads (`/proc/PID/task/TID/schedstat`, nanoseconds).

@@ -1,7 +1,7 @@
 //! Which release should serve: what the manifest asks for, unless a person, a quarantine or the jar itself says otherwise.
 
 use crate::model::desired::ServiceSpec;
-use crate::model::id::{Digest, ReleaseId, SlotName};
+use crate::model::id::{Digest, ReleaseId};
 use crate::model::observed::{Observation, ObservedService};
 use crate::model::release::Release;
 use crate::model::status::Reason;
@@ -118,11 +118,6 @@ pub(super) fn last_good<'a>(case: &Case<'a>) -> Option<&'a Release> {
 /// A usable release that is not behind one that is not safe to go back from.
 fn reachable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
     usable(case, id).filter(|_| case.barrier(Some(id)).is_none())
-}
-
-/// Whether a release is known, not in quarantine, and not behind such a one.
-pub(super) fn is_reachable(case: &Case<'_>, id: &ReleaseId) -> bool {
-    reachable(case, id).is_some()
 }
 
 /// A release that is known and not in quarantine.

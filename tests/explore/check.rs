@@ -215,7 +215,7 @@ fn start(given: &Given, before: &World, after: &World, at: u8, look: &Look) -> O
         (0..given.config.slots).any(|o| o != at && before.reaches(o) && before.slots[usize::from(o)].life == Life::Ready);
     Case::StartBesideServing.note(others);
     Case::StartWhereRouted.note(*serves && before.reaches(at));
-    Case::StartAfterLastAttempt.note(after.tries == ATTEMPTS && others);
+    Case::StartAfterLastAttempt.note(after.tries == given.config.attempts && others);
     Case::StartWhilePaused.note(before.mem.paused && others);
     match () {
         () if slot.there() => Some(format!("S6: `{}` beside a process that is there", look.act)),
