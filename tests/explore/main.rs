@@ -113,7 +113,7 @@ fn reached(config: Config) -> (HashSet<World>, Vec<String>) {
 
 #[test]
 fn a_pause_that_ends_only_when_somebody_waits_for_it_leaves_out_nothing() {
-    for config in at(1, only(&["flag-bad", "flag-hangs", "flag-dies"])) {
+    for config in at(1, only(&["flag-bad", "flag-hangs"])) {
         let (lazy, eager) = (reached(config.clone()), reached(Config { eager: true, ..config.clone() }));
         assert!(lazy == eager, "{}: {} hosts, {} with every pause ended early", config.name, lazy.0.len(), eager.0.len());
     }
