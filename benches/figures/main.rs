@@ -1,6 +1,6 @@
 //! The figures of the README, measured on this machine against a real nginx and the real sample application.
 //!
-//! `cargo bench --bench figures -- start deployments reload failover conflicts cost pictures`; without a name: all of them.
+//! `cargo bench --bench figures -- start deployments reload failover conflicts cost compare pictures`; without a name: all of them.
 //! An idle machine, please.
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
@@ -10,6 +10,8 @@
 #[path = "../../tests/e2e/support/mod.rs"]
 mod support;
 
+mod by_hand;
+mod compare;
 mod conflicts;
 mod cost;
 mod fleet;
@@ -44,13 +46,14 @@ fn main() {
         return; // `cargo test --all-targets` starts every target; only `cargo bench` asks for figures
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 7] = [
+    let all: [(&str, fn()); 8] = [
         ("start", start),
         ("deployments", deployments),
         ("reload", reload),
         ("failover", failover),
         ("conflicts", conflicts::conflicts),
         ("cost", cost::cost),
+        ("compare", compare::compare),
         ("pictures", record::draw),
     ];
     for (name, measure) in all {

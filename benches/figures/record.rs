@@ -30,7 +30,7 @@ pub(crate) fn pictures() -> PathBuf {
 
 /// Draws the pictures of what the file has.
 pub(crate) fn draw() {
-    let figures = fs::read(pictures().join("figures.json")).expect("`cost` writes it");
+    let figures = fs::read(pictures().join("figures.json")).expect("`cost` and `compare` write it");
     for (name, text) in crate::pictures::draw(&serde_json::from_slice(&figures).unwrap()).unwrap() {
         fs::write(pictures().join(name), text).unwrap();
         println!("benches/pictures/{name}");
