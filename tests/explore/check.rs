@@ -105,7 +105,10 @@ pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &De
     };
     let known = |kind: &str| whole.silent.iter().any(|(known, _)| *known == kind);
     let mut silent = decided.silent.iter().map(|(kind, _)| *kind);
-    let silent = silent.find(|kind| GRAVE.contains(kind) && !known(kind)).map(str::to_owned);
+    // What is written down of a slot's process is judged where that process is what could not be read; a step that is held up by
+    // anything else lets what would be written down behind it come first.
+    let process = matches!(gap, Gap::Process(_));
+    let silent = silent.find(|kind| process && GRAVE.contains(kind) && !known(kind)).map(str::to_owned);
     let visible = || act(decided).filter(|now| blind(now) && act(whole) != Some(now)).map(ToString::to_string);
     silent.or_else(visible).map(|act| format!("S15: `{act}`, which the whole look does not take, when {gap:?} cannot be read"))
 }
