@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     strangers: BTreeMap<String, TcpListener>,
     /// nginx's master while it stands still, and the workers of before while they do.
     held: Option<i32>,
+    /// What somebody else started.
+    beside: Vec<Child>,
     old: Vec<i32>,
 }
 
@@ -37,7 +39,15 @@ impl Stage {
     /// The story's beginning.
     pub(crate) fn set(service: &Service) -> Self {
         let site = if service.begin == "serving" { Site::new() } else { Site::without_nginx() };
-        let mut stage = Self { site, service: service.clone(), wish: 0, strangers: BTreeMap::new(), held: None, old: Vec::new() };
+        let mut stage = Self {
+            site,
+            service: service.clone(),
+            wish: 0,
+            strangers: BTreeMap::new(),
+            held: None,
+            beside: Vec::new(),
+            old: Vec::new(),
+        };
         fs::create_dir(stage.folder()).unwrap();
         match service.begin.as_str() {
             "serving" => stage.serving(),
@@ -197,12 +207,13 @@ impl Stage {
     }
 
     /// The same application, started by somebody else.
-    fn start_beside(&self, slot: &str) {
+    fn start_beside(&mut self, slot: &str) {
         self.set_cue(&format!("{slot}-up"));
         let jar = self.jar_path();
         let mut stub = Command::new(stub_binary());
         stub.arg(format!("-Dspring.profiles.active={slot}")).arg("-jar").arg(jar).env(MARK, self.site.path());
-        stub.env("SERVER_PORT", self.site.port(slot).to_string()).stdout(Stdio::null()).spawn().unwrap();
+        stub.env("SERVER_PORT", self.site.port(slot).to_string()).stdout(Stdio::null());
+        self.beside.push(stub.spawn().unwrap());
         await_profile(slot, self.site.port(slot));
     }
 
@@ -210,15 +221,19 @@ impl Stage {
     fn end(&self, slot: &str) {
         let apps = self.site.apps();
         let pids: Vec<_> = apps.iter().filter(|app| app.slot.as_deref() == Some(slot)).map(|app| app.pid).collect();
-        pids.iter().for_each(|pid| process::signal(*pid, Signal::SIGKILL));
+        for pid in &pids {
+            process::signal(*pid, Signal::SIGKILL);
+        }
         until("it is gone", PATIENCE, || pids.iter().all(|pid| !process::is_alive(*pid)));
     }
 
     /// The master is told nothing new until it goes on.
     fn hold(&mut self) {
         let master = self.site.nginx.master().filter(|_| self.held.is_none());
-        master.iter().for_each(|pid| process::signal(*pid, Signal::SIGSTOP));
-        self.held = self.held.or(master);
+        if let Some(master) = master {
+            process::signal(master, Signal::SIGSTOP);
+            self.held = Some(master);
+        }
     }
 
     fn go_on(&mut self) {
@@ -278,7 +293,7 @@ impl Stage {
             "cutover_ages" => self.ages(40, |l| vec![&mut l["cutover"]["at"]]),
             "reload_ages" => self.ages(20, |l| vec![&mut l["reload"]["at"]]),
             "pause_is_over" => {
-                self.ages(120, |l| l["failures"].as_array_mut().unwrap().iter_mut().map(|f| &mut f["at"]).collect())
+                self.ages(120, |l| l["failures"].as_array_mut().unwrap().iter_mut().map(|f| &mut f["at"]).collect());
             }
             "include_garbled" => fs::write(include, GARBAGE).unwrap(),
             "include_removed" => fs::remove_file(include).unwrap(),
@@ -345,6 +360,9 @@ impl Drop for Stage {
     /// Whoever stands still hears no TERM.
     fn drop(&mut self) {
         self.thaw();
+        for child in &mut self.beside {
+            let _ended = child.kill().and_then(|()| child.wait());
+        }
     }
 }
 
