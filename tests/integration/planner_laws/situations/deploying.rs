@@ -42,7 +42,7 @@ pub(super) const DEPLOYING: &[Situation] = &[
         let Observation::Known(jar) = &mut h.touch().jar else { return };
         jar.changed = Some(slotd::model::id::Digest::new("other"));
     }),
-    ("the same bytes under another version", |h| h.spec(|s| s.jar.version = "two".to_owned())),
+    ("the same bytes under another version", |h| h.spec(|s| "two".clone_into(&mut s.jar.version))),
     ("an env file that is not there", |h| h.spec(|s| s.launch.env_file = Some("/etc/app.env".into()))),
     ("an env file that cannot be read", |h| {
         h.spec(|s| s.launch.env_file = Some("/etc/app.env".into()));
