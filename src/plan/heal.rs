@@ -189,11 +189,11 @@ fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
     }
 }
 
-/// A release that never proved itself and fails again and again where the traffic leads gives way to the last good one, if that can
-/// be started.
+/// A release that fails again and again where the traffic leads gives way to one that was good before it and can be started.
 fn give_up(case: &Case<'_>, release: &Release) -> Ruling {
-    let better = |good: &Release| good.id != release.id && case.seen.stored.contains(&good.digest);
-    if !target::last_good(case).is_some_and(better) || !is_exhausted(case, release) {
+    let others = case.ledger().good.iter().filter(|id| **id != release.id);
+    let spare = others.filter_map(|id| target::reachable(case, id)).any(|good| case.seen.stored.contains(&good.digest));
+    if !spare || !is_exhausted(case, release) {
         return Ruling::clear();
     }
     Ruling::act(

@@ -116,7 +116,7 @@ pub(super) fn last_good<'a>(case: &Case<'a>) -> Option<&'a Release> {
 }
 
 /// A usable release that is not behind one that is not safe to go back from.
-fn reachable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
+pub(super) fn reachable<'a>(case: &Case<'a>, id: &ReleaseId) -> Option<&'a Release> {
     usable(case, id).filter(|_| case.barrier(Some(id)).is_none())
 }
 

@@ -8,7 +8,8 @@ use slotd::model::status::Reason;
 use crate::act::Mind;
 use crate::check::violated;
 use crate::config::{Begin, Config, Given, Kind, label};
-use crate::graph::{beginning, settled, successors};
+use crate::family::Families;
+use crate::graph::{Which, beginning, settled, successors};
 use crate::intern::Interner;
 use crate::label::{Edge, Label};
 use crate::model::{Life, Text, World};
@@ -105,7 +106,14 @@ fn breaks(mutated: &mut Mind<'_>, world: &World) -> Option<String> {
 }
 
 fn next(mind: &mut Mind<'_>, world: &World, is: impl Fn(Label) -> bool) -> Option<Successor> {
-    successors(mind, world, &mut Vec::new()).into_iter().find(|(_, label, _)| is(*label))
+    everything(mind, world).into_iter().find(|(_, label, _)| is(*label))
+}
+
+/// What may come next, faults of every family among it.
+fn everything(mind: &mut Mind<'_>, world: &World) -> Vec<Successor> {
+    let mut all = successors(mind, world, Which::Usual(Families::all()), &mut Vec::new());
+    all.extend(successors(mind, world, Which::Faults(Families::all()), &mut Vec::new()));
+    all
 }
 
 /// One move of a story, and the world behind it.
@@ -129,7 +137,7 @@ fn search(
         {
             return Some((back(&states.items, &parents, here), law));
         }
-        let mut all = successors(shipped, &world, &mut Vec::new());
+        let mut all = everything(shipped, &world);
         all.sort_by_key(|(_, label, _)| matches!(label, Label::KilledBehind { .. } | Label::KilledBefore { .. }) != killed);
         for (edge, label, to) in all {
             if playable(&world, edge, label, fault) && states.put(to).1 {

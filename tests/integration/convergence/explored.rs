@@ -1,7 +1,5 @@
 //! What the exploration of the planner's states found (tests/explore), each played on the real loop.
 
-use std::time::Duration;
-
 use slotd::model::status::Reason;
 use slotd::plan::person::Decision;
 
@@ -80,24 +78,6 @@ fn a_release_made_ready_for_a_sick_one_serves_although_another_is_asked_for_mean
         stage.keep(120);
         assert!(stage.live().ends_with("webservice-1"), "{at} ms: {}", stage.world.story());
     }
-}
-
-#[test]
-fn health_settings_that_another_process_of_the_release_meets_do_not_keep_it_from_serving() {
-    let mut met = 0;
-    for at in (0..4_000).step_by(100) {
-        let mut stage = Stage::serving(&["1"]);
-        stage.befall(Fault::Sick(port(8081), true));
-        stage.world.keep(&stage.goal(), at);
-        if stage.running().len() == 2 {
-            met += 1;
-            stage.spec.health.timeout = Duration::from_secs(3);
-            stage.world.accept(&stage.goal());
-            stage.keep(60);
-            stage.is("real2 webservice-1");
-        }
-    }
-    assert!(met > 0, "no second process was ever there");
 }
 
 #[test]

@@ -198,7 +198,8 @@ fn a_warm_and_a_cold_rollback_are_in_the_history_with_their_time() {
         let stage = Stage::serving_as(&["1", "2"], |spec| spec.slot_policy.standby = standby);
         let plan = stage.world.look(&stage.goal());
         assert_eq!(plan.services[0].view.rollback.kind, kind);
-        assert_eq!(plan.services[0].view.past, slotd::model::past::Past::default());
+        let past = &plan.services[0].view.past;
+        assert_eq!([past.warm, past.cold], [None, None]);
         stage.decide(&back(None));
         stage.world.holds(&stage.goal(), Reason::RolledBack);
         let line = stage.world.see().history[&stage.spec.name].iter().find(|l| l.outcome == Outcome::RolledBack).cloned();
