@@ -101,6 +101,12 @@ pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &De
         (Act::WriteInclude { live, .. }, _other) => world.reached()[0].is_some_and(|at| live.as_str() != real(at)),
         (Act::Reload { moves: None, .. }, _any) => false,
         (Act::Start { slot, .. }, Gap::Process(at) | Gap::Port(at)) => slot.as_str() == real(at),
+        // What is ended anyway may be ended earlier while something else is held up: what a person takes down, and a candidate that
+        // has failed, which S8 does not protect either.
+        (Act::Stop { slot, .. } | Act::Kill { slot, .. }, _any) => {
+            let condemned = (0..3).any(|at| slot.as_str() == real(at) && failed(world, at));
+            !world.mem.down && !condemned
+        }
         (act, _any) => GRAVE.contains(&act.kind()),
     };
     let known = |kind: &str| whole.silent.iter().any(|(known, _)| *known == kind);

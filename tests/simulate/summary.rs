@@ -41,8 +41,9 @@ fn allowance(story: &Story, what: &What) -> Allowance {
         What::Fault(fault) | What::Ambush(_, fault) => of(fault, 1),
         // While it lasts, what was done is undone again and again; how often follows from the pauses of the product.
         What::Lasting(fault, _, lasts) => of(fault, u32::try_from((*lasts).min(longest) / PAUSE).unwrap_or(0) + 1),
-        // What was done and not noted is done again; a start never, because what runs is found by its cookie.
-        What::Kill(..) => [0, 1, 1, 1, 1],
+        // What was done and not noted is done again; a start never, because what runs is found by its cookie. A reload that was noted
+        // and not sent looks like one that was lost: its include goes back and forth.
+        What::Kill(..) => [0, 1, 2, 1, 1],
         // What could not be done is taken back and done again.
         What::Refused(_) => [1, 1, 1, 1, 1],
         // What cannot be seen is waited for.
