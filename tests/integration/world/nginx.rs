@@ -210,35 +210,22 @@ fn seen(text: &Text, spec: &ServiceSpec) -> Include {
 
 impl Proxy for World {
     fn include(&self, service: &ServiceSpec) -> Observation<Include> {
-        if let Some(why) = self.hides(Sight::Include) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Include, &service.name, || {
             let state = self.see();
             state.includes.get(&service.proxy.include).map_or(Observation::Absent, |text| Observation::Known(seen(text, service)))
-        };
-        let found = found();
-        self.shows(Sight::Include, &service.name, found)
+        })
     }
 
     fn flags(&self, service: &ServiceSpec) -> Observation<Vec<SlotName>> {
-        if let Some(why) = self.hides(Sight::Flags) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Flags, &service.name, || {
             let state = self.see();
             let Some(flags) = state.flags.get(&flag_dir(&service.proxy.include)) else { return Observation::Absent };
             Observation::Known(service.slots.iter().map(|s| s.name.clone()).filter(|name| flags.contains(name)).collect())
-        };
-        let found = found();
-        self.shows(Sight::Flags, &service.name, found)
+        })
     }
 
     fn nginx(&self, _proxy: &ProxySpec) -> Observation<observed::Nginx> {
-        if let Some(why) = self.hides(Sight::Nginx) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Nginx, "", || {
             let state = self.see();
             if state.nginx.hidden {
                 return Observation::Unknown("two nginx run with this configuration".to_owned());
@@ -252,9 +239,7 @@ impl Proxy for World {
                 version: "1.22.1".to_owned(),
                 workers: state.nginx.workers.iter().map(worker).collect(),
             })
-        };
-        let found = found();
-        self.shows(Sight::Nginx, "", found)
+        })
     }
 
     fn faults(&self, _service: &ServiceSpec, _nginx: Option<&observed::Nginx>) -> Vec<String> {
@@ -262,10 +247,7 @@ impl Proxy for World {
     }
 
     async fn loaded(&self, service: &ServiceSpec, text: &RouteText) -> Observation<Loaded> {
-        if let Some(why) = self.hides(Sight::Loaded) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Loaded, &service.name, || {
             let unknown = |why: &str| Observation::Unknown(why.to_owned());
             let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
             let state = self.see();
@@ -280,16 +262,11 @@ impl Proxy for World {
                 }
                 Some(_) | None => unknown("nginx does not answer the probe"),
             }
-        };
-        let found = found();
-        self.shows(Sight::Loaded, &service.name, found)
+        })
     }
 
     async fn proxied(&self, service: &ServiceSpec, _patience: Option<Duration>) -> Observation<SlotName> {
-        if let Some(why) = self.hides(Sight::Proxied) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Proxied, &service.name, || {
             let unknown = |why: &str| Observation::Unknown(why.to_owned());
             let Some(worker) = self.touch().any_worker() else { return unknown("connection refused") };
             let state = self.see();
@@ -300,9 +277,7 @@ impl Proxy for World {
                 Some(_) => unknown("does not reach this service"),
                 None => unknown("502"),
             }
-        };
-        let found = found();
-        self.shows(Sight::Proxied, &service.name, found)
+        })
     }
 
     fn write(

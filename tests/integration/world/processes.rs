@@ -250,26 +250,18 @@ impl World {
 
 impl Processes for World {
     fn find(&self, identity: &Identity) -> Observation<Found> {
-        if let Some(why) = self.hides(Sight::Process) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Process, identity.pid, || {
             let state = self.see();
             let dark = state.find_process(identity).is_some_and(|p| state.unreadable.contains(&p.port));
             if state.blind || dark {
                 return Observation::Unknown("/proc is mounted with hidepid".to_owned());
             }
             state.find_process(identity).map_or(Observation::Absent, |p| Observation::Known(p.found(state.now)))
-        };
-        let found = found();
-        self.shows(Sight::Process, identity.pid, found)
+        })
     }
 
     fn bearers(&self) -> Observation<Vec<Bearer>> {
-        if let Some(why) = self.hides(Sight::Bearers) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Bearers, "", || {
             let state = self.see();
             if state.blind {
                 return Observation::Unknown("/proc is mounted with hidepid".to_owned());
@@ -282,25 +274,18 @@ impl Processes for World {
                 release: p.release.clone(),
             });
             Observation::Known(ours.collect())
-        };
-        let found = found();
-        self.shows(Sight::Bearers, "", found)
+        })
     }
 
     fn port(&self, question: &PortQuestion) -> Observation<PortFact> {
-        if let Some(why) = self.hides(Sight::Port) {
-            return Observation::Unknown(why);
-        }
-        let found = || {
+        self.sees(Sight::Port, format_args!("{} {}", question.port, question.application.is_some()), || {
             let state = self.see();
             // Only what is about to bind the port asks without an application in mind.
             if question.application.is_none() && state.contested.contains(&question.port) {
                 return state.held_by_a_stranger(question.port);
             }
             state.holders(question)
-        };
-        let found = found();
-        self.shows(Sight::Port, format_args!("{} {}", question.port, question.application.is_some()), found)
+        })
     }
 
     fn open(&self, port: Port) -> Observation<u32> {

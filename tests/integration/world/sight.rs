@@ -4,6 +4,8 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use slotd::model::observed::Observation;
+
 use super::fault::Fault;
 use super::{State, World};
 
@@ -138,6 +140,20 @@ impl State {
 }
 
 impl World {
+    /// slotd looks: nothing where the look is in vain, else what it is shown of what it would find.
+    pub(super) fn sees<T: Clone + 'static>(
+        &self,
+        sight: Sight,
+        of: impl fmt::Display,
+        found: impl FnOnce() -> Observation<T>,
+    ) -> Observation<T> {
+        if let Some(why) = self.hides(sight) {
+            return Observation::Unknown(why);
+        }
+        let found = found();
+        self.shows(sight, of, found)
+    }
+
     /// What slotd is shown of what it would find.
     pub(super) fn shows<T: Clone + 'static>(&self, sight: Sight, of: impl fmt::Display, found: T) -> T {
         self.touch().sights.shows(sight, of, found)
