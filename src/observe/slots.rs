@@ -65,6 +65,9 @@ pub(super) async fn slots<H: Host>(
         // For as long as the ledger does not have what was found: a step that was not carried out is decided on it again.
         let news = found.known().is_none_or(|all| all.iter().any(|b| is_news(b, spec, ledger, places)));
         watch.searched = known.filter(|_| !news);
+    } else if watch.searched != known {
+        // Were it kept, a copy of that ledger that somebody puts back would be taken at its word.
+        watch.searched = None;
     }
     seen
 }

@@ -11,7 +11,7 @@ use crate::model::route::RouteForm;
 use crate::model::status::{HoldKind, Reason};
 use crate::model::wake::Wake;
 use crate::plan::boot;
-use crate::plan::facts::Case;
+use crate::plan::facts::{BAD_ANSWERS, Case};
 use crate::plan::heal;
 use crate::plan::hold::Hold;
 use crate::plan::lead;
@@ -117,6 +117,9 @@ fn wait(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
     if age < case.spec.health.deadline || case.bad(slot) == 0 {
         return Ruling::block(heal::starting(case, slot, age));
     }
+    if is_long_ready(case, slot) && case.bad(slot) < BAD_ANSWERS {
+        return Ruling::block(heal::confirming(case, slot));
+    }
     let cause = format!("not ready {} s after its start: {}", case.spec.health.deadline.as_secs(), heal::said(case, slot));
     let act = Act::RecordFailure {
         slot: slot.clone(),
@@ -126,6 +129,12 @@ fn wait(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
         cause,
     };
     Ruling::act(act, "the deadline has passed", format!("{slot} is to be stopped"))
+}
+
+/// Whether it may have been ready for long, as a standby or while a person was waited for: then one bad answer is no more than it is
+/// of a live slot.
+fn is_long_ready(case: &Case<'_>, slot: &SlotName) -> bool {
+    case.spec.slot_policy.promote == Promote::Manual || case.record(slot).is_some_and(|record| record.served)
 }
 
 /// Nothing runs the release yet.

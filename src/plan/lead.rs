@@ -196,7 +196,14 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
 
 /// Whether nginx may follow flags in a text that nobody knows any more: setting one for a new text could move the traffic at once.
 fn is_blind(case: &Case<'_>) -> bool {
-    case.live().is_none() && case.nginx().is_some() && case.seen.route.flags.known().is_some()
+    let unseen = case.live().is_none() || is_only_written(case);
+    unseen && case.nginx().is_some() && case.seen.route.flags.known().is_some()
+}
+
+/// Whether a plain line of ours is all that speaks of the route, and nginx has yet to load it.
+fn is_only_written(case: &Case<'_>) -> bool {
+    let unloaded = |text: &RouteText| text.form == RouteForm::Static && text.generation > case.ledger().proven;
+    case.loaded().is_none() && case.proxied().is_none() && case.text().is_some_and(unloaded)
 }
 
 fn why_write(case: &Case<'_>) -> String {

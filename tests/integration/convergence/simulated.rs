@@ -189,6 +189,65 @@ fn an_older_ledger_that_is_put_back_does_not_keep_the_controller_from_healing() 
 }
 
 #[test]
+fn what_an_older_ledger_does_not_know_is_found_by_its_cookie_and_not_replaced() {
+    for change in [Stage::reload_mode, |_: &mut ServiceSpec| {}] {
+        let mut stage = Stage::empty();
+        change(&mut stage.spec);
+        stage.spec.slot_policy.port_conflict = PortConflict::Nothing;
+        stage.deploy("1");
+        let mut watch = Watch::default();
+        let mut keep = |stage: &Stage, seconds: u32| {
+            for _ in 0..seconds * 10 {
+                stage.world.pass(&stage.goal(), &mut watch);
+                stage.world.touch().pass_time(100, &[]);
+            }
+        };
+        keep(&stage, 200);
+        stage.befall(Fault::LedgerCopied(stage.spec.name.clone()));
+        stage.wants("2", Behaviour::good());
+        stage.world.accept(&stage.goal());
+        keep(&stage, 20);
+        stage.is("real2 webservice-2");
+        stage.world.take_counts();
+        stage.befall(Fault::LedgerRestored(stage.spec.name.clone()));
+        stage.world.accept(&stage.goal());
+        keep(&stage, 20);
+        stage.is("real2 webservice-2");
+        stage.did(&[]);
+    }
+}
+
+#[test]
+fn a_standby_that_is_asked_for_again_is_not_given_up_for_one_bad_answer() {
+    let mut stage = Stage::serving_as(&["1", "2"], Stage::reload_mode);
+    let mut watch = Watch::default();
+    stage.world.pass(&stage.goal(), &mut watch);
+    stage.wants("1", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    // The standby is looked at first.
+    stage.world.touch().hide(Sight::Health, 0, 1);
+    let plan = stage.world.pass(&stage.goal(), &mut watch).plan;
+    assert_eq!(plan.services[0].holds[0].reason, Reason::Confirming, "{plan:#?}");
+    stage.keep(10);
+    stage.is("real1 webservice-1");
+    assert_eq!(stage.world.take_counts().get("start"), None, "{}", stage.world.story());
+}
+
+#[test]
+fn no_flag_is_touched_before_nginx_has_loaded_the_line_that_mends_its_include() {
+    let mut stage = Stage::serving_as(&["1"], |spec| spec.proxy.url = None);
+    stage.befall(include(&stage, Some(Text::Edited(None))));
+    stage.befall(ledger_lost(&stage));
+    stage.spec.slots[1].port = port(9082);
+    stage.wants("3", Behaviour::good());
+    stage.world.accept(&stage.goal());
+    stage.decide(&Decision::Retry);
+    stage.keep(60);
+    assert!(stage.live().ends_with("webservice-3"), "{}", stage.world.story());
+    stage.world.is_lawful();
+}
+
+#[test]
 fn what_was_found_by_its_cookie_and_could_not_be_noted_is_found_again() {
     for change in 1..6 {
         let stage = Stage::serving_as(&["1", "2"], |spec| spec.slot_policy.port_conflict = PortConflict::Own);
