@@ -1,5 +1,6 @@
 //! The laws of `slotd::plan`, on any manifest beside any observed state.
 
+mod again;
 mod chance;
 mod hide;
 mod host;

@@ -58,18 +58,18 @@ impl Host {
         Release::new(version, Digest::new(version), self.spec.launch.clone(), None)
     }
 
-    fn id(&self, version: &str) -> ReleaseId {
+    pub(super) fn id(&self, version: &str) -> ReleaseId {
         self.release(version).id
     }
 
     /// A third slot.
-    fn third(&mut self, life: Life, version: &str) {
+    pub(super) fn third(&mut self, life: Life, version: &str) {
         self.spec(|spec| spec.slots.push(crate::world::manifest::slot("real3", 8083)));
         self.puts("real3", life, version);
     }
 
     /// A slot is so, with this release.
-    fn puts(&mut self, name: &str, life: Life, version: &str) {
+    pub(super) fn puts(&mut self, name: &str, life: Life, version: &str) {
         let port = self.spec.port_of(&slot(name)).unwrap_or(Port(8080));
         let (spec, releases) = (self.spec.clone(), [version; 3].map(|version| self.release(version)));
         let (mut chance, name) = (Chance::new(Vec::new()), slot(name));
@@ -87,15 +87,15 @@ impl Host {
         &mut self.touch().ledger
     }
 
-    fn route(&mut self) -> &mut ObservedRoute {
+    pub(super) fn route(&mut self) -> &mut ObservedRoute {
         &mut self.touch().route
     }
 
-    fn place(&mut self, name: &str) -> &mut ObservedSlot {
+    pub(super) fn place(&mut self, name: &str) -> &mut ObservedSlot {
         self.touch().slots.get_mut(&slot(name)).unwrap()
     }
 
-    fn process(&mut self, name: &str) -> &mut ObservedProcess {
+    pub(super) fn process(&mut self, name: &str) -> &mut ObservedProcess {
         let Observation::Known(process) = &mut self.place(name).process else { panic!("nothing runs on {name}") };
         process
     }
@@ -135,7 +135,7 @@ impl Host {
     }
 
     /// The text on disk, ours.
-    fn text(&mut self, change: impl FnOnce(&mut RouteText)) {
+    pub(super) fn text(&mut self, change: impl FnOnce(&mut RouteText)) {
         let Observation::Known(Include::Ours(text)) = &mut self.route().include else { panic!("it is not ours") };
         change(text);
         let text = text.clone();
@@ -164,7 +164,7 @@ impl Host {
             Some(Reload { generation: 6, at, boot: BootId::new("boot"), workers: vec![(2, 2), (3, 3)], failed: false });
     }
 
-    fn nginx(&mut self) -> &mut Nginx {
+    pub(super) fn nginx(&mut self) -> &mut Nginx {
         let Observation::Known(nginx) = &mut self.route().nginx else { panic!("nginx does not run") };
         nginx
     }
