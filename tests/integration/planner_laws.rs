@@ -6,6 +6,7 @@ mod hide;
 mod host;
 mod oracle;
 mod place;
+mod remembered;
 mod route;
 mod situations;
 mod way_back;

@@ -43,7 +43,7 @@ pub(crate) fn pass(host: &Host) -> Option<(Host, ServicePlan, Vec<Act>)> {
     Some((host, plan, silent))
 }
 
-fn prepared(host: &Host, plan: &ServicePlan) -> Prepared {
+pub(crate) fn prepared(host: &Host, plan: &ServicePlan) -> Prepared {
     Prepared {
         now: host.observed.now.clone(),
         random: slotd::model::id::Cookie::new("random"),

@@ -40,21 +40,21 @@ impl Host {
     }
 
     /// The manifest, wherever it stands.
-    fn spec(&mut self, change: impl Fn(&mut ServiceSpec)) {
+    pub(super) fn spec(&mut self, change: impl Fn(&mut ServiceSpec)) {
         change(&mut self.spec);
         self.desired.services.values_mut().for_each(&change);
         self.touch().ledger.accepted.iter_mut().for_each(change);
     }
 
     /// The manifest asks for another version, whose jar is there.
-    fn asks(&mut self, version: &str) {
+    pub(super) fn asks(&mut self, version: &str) {
         self.spec(|spec| version.clone_into(&mut spec.jar.version));
         if let Observation::Known(JarFact { digest, .. }) = &mut self.touch().jar {
             *digest = Digest::new(version);
         }
     }
 
-    fn release(&self, version: &str) -> Release {
+    pub(super) fn release(&self, version: &str) -> Release {
         Release::new(version, Digest::new(version), self.spec.launch.clone(), None)
     }
 
@@ -83,7 +83,7 @@ impl Host {
         seen.slots.extend(slots);
     }
 
-    fn ledger(&mut self) -> &mut Ledger {
+    pub(super) fn ledger(&mut self) -> &mut Ledger {
         &mut self.touch().ledger
     }
 
@@ -100,24 +100,24 @@ impl Host {
         process
     }
 
-    fn record(&mut self, name: &str) -> &mut SlotRecord {
+    pub(super) fn record(&mut self, name: &str) -> &mut SlotRecord {
         self.ledger().slots.get_mut(&slot(name)).unwrap()
     }
 
-    fn answers(&mut self, name: &str, good: u32, bad: u32) {
+    pub(super) fn answers(&mut self, name: &str, good: u32, bad: u32) {
         let Observation::Known(probe) = &mut self.place(name).probe else { panic!("{name} was not asked") };
         *probe = Probe { good, bad, ..probe.clone() };
     }
 
     /// The last cutover led here so many seconds ago.
-    fn cut(&mut self, from: &str, to: &str, seconds: u64) {
+    pub(super) fn cut(&mut self, from: &str, to: &str, seconds: u64) {
         let at = ago(seconds);
         let (from, to) = (Some(slot(from)), slot(to));
         self.ledger().cutover = Some(Cutover { from, to, at, boot: BootId::new("boot"), settled: false, cut: None });
     }
 
     /// Users reach this slot, says everybody.
-    fn leads_to(&mut self, name: &str) {
+    pub(super) fn leads_to(&mut self, name: &str) {
         let flagged = name != "real1";
         self.route().flags = Observation::Known(flagged.then(|| slot(name)).into_iter().collect());
         self.loads(5, name);
@@ -125,12 +125,12 @@ impl Host {
     }
 
     /// What nginx says.
-    fn loads(&mut self, generation: u64, name: &str) {
+    pub(super) fn loads(&mut self, generation: u64, name: &str) {
         self.route().loaded = Observation::Known(Loaded { generation, slot: slot(name) });
     }
 
     /// Neither nginx nor the proxy says anything.
-    fn mute(&mut self) {
+    pub(super) fn mute(&mut self) {
         (self.route().loaded, self.route().proxied) = (unknown(), unknown());
     }
 
@@ -143,7 +143,7 @@ impl Host {
     }
 
     /// Cut over by reloads: one static line to `real1`.
-    fn by_reload(&mut self) {
+    pub(super) fn by_reload(&mut self) {
         self.spec(|spec| spec.proxy.cutover = slotd::model::desired::CutoverMode::Reload);
         self.text(|text| {
             text.form = RouteForm::Static;
@@ -152,7 +152,7 @@ impl Host {
     }
 
     /// The include was written to lead to `real2`, and nginx was told to reload so many milliseconds ago.
-    fn reloads(&mut self, milliseconds: u64) {
+    pub(super) fn reloads(&mut self, milliseconds: u64) {
         self.by_reload();
         self.text(|text| {
             text.generation = 6;
@@ -170,7 +170,7 @@ impl Host {
     }
 
     /// A release failed so many seconds ago.
-    fn failed(&mut self, version: &str, kind: FailureKind, seconds: &[u64]) {
+    pub(super) fn failed(&mut self, version: &str, kind: FailureKind, seconds: &[u64]) {
         let release = self.id(version);
         let one = |ago_: &u64| Failure {
             release: release.clone(),
@@ -183,20 +183,20 @@ impl Host {
         self.ledger().failures.extend(all);
     }
 
-    fn quarantines(&mut self, version: &str) {
+    pub(super) fn quarantines(&mut self, version: &str) {
         let id = self.id(version);
         self.ledger().quarantine.insert(id, "it failed".to_owned());
     }
 
     /// These proved themselves, the last one last.
-    fn proved(&mut self, versions: &[&str]) {
+    pub(super) fn proved(&mut self, versions: &[&str]) {
         let all = versions.iter().map(|version| self.id(version)).collect();
         self.ledger().good = all;
     }
 }
 
 /// So many seconds ago.
-fn ago(seconds: u64) -> Moment {
+pub(super) fn ago(seconds: u64) -> Moment {
     Moment(NOW - seconds * 1000)
 }
 
