@@ -1,5 +1,6 @@
 //! One pass: observe the host, plan against the desired state, execute at most one step a service, say when to look again.
 
+mod drain;
 mod refusals;
 
 use std::collections::BTreeSet;
@@ -103,7 +104,7 @@ pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<P
         looks = looks.saturating_sub(1);
         match half_ready(goal, &observed) {
             Some(interval) if looks > 0 => host.wait(&[], interval).await,
-            Some(_) | None => return with_past(host, goal, plan),
+            Some(_) | None => return with_past(host, goal, drain::with_callers(host, goal, &observed, plan)),
         }
     }
 }

@@ -13,13 +13,13 @@ use reqwest::header::{HOST, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 
 use crate::adapter::LinuxHost;
+use crate::adapter::direct::{self, Own};
 use crate::host::probes::{Probes, Question};
-use crate::model::desired::Scheme;
 use crate::model::id::Identity;
 use crate::model::observed::Answer;
 
 /// A health page is a word; more than this is another page, and reading on would let a stranger fill our memory.
-const BODY_LIMIT: usize = 64 * 1024;
+pub(super) const BODY_LIMIT: usize = 64 * 1024;
 /// Clients that are kept at most: names and addresses change with the nginx configuration, so the store must not grow for ever.
 const KEPT: usize = 64;
 
@@ -167,7 +167,7 @@ fn silence(error: &reqwest::Error) -> Silence {
 }
 
 /// reqwest's own sentence only repeats the URL; the reason is at the end of the chain.
-fn innermost(error: &dyn Error) -> String {
+pub(super) fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -192,31 +192,19 @@ pub(super) fn bracketed(host: &str) -> String {
 
 impl Probes for LinuxHost {
     async fn ask(&self, question: &Question) -> Answer {
-        ask(self.http.get(Trust::Anyone, Via::Url), question.clone()).await
+        ask(question.clone(), Own::default()).await
     }
 
     async fn ask_within(&self, question: &Question, of: &Identity, patience: Duration) -> Option<Answer> {
-        let ask = || ask(self.http.get(Trust::Anyone, Via::Url), question.clone());
+        let ask = |own| ask(question.clone(), own);
         self.outstanding.answer(question, of, patience, ask).await
     }
 }
 
-async fn ask(client: Result<Client, String>, question: Question) -> Answer {
-    let client = match client {
-        Ok(client) => client,
-        Err(why) => return Answer::None { why },
-    };
-    let url = format!("{}://{}:{}{}", scheme(question.scheme), bracketed(&question.host), question.port, question.path);
-    match get(&client, &Get { url, host: None, header: None, timeout: question.timeout }).await {
+async fn ask(question: Question, own: Own) -> Answer {
+    match direct::get(&question, &own).await {
         Ok(reply) => judge(&question, &reply),
         Err(silence) => Answer::None { why: silence.why },
-    }
-}
-
-fn scheme(scheme: Scheme) -> &'static str {
-    match scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
     }
 }
 
@@ -235,6 +223,7 @@ fn judge(question: &Question, reply: &Reply) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::desired::Scheme;
     use crate::model::id::Port;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;

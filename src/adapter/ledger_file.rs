@@ -211,6 +211,7 @@ mod tests {
             outcome: Outcome::Deployed,
             phases: vec![("start".to_owned(), 5)],
             why: None,
+            cut: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod archive;
 pub mod artifact_store;
 mod boot_jar;
 pub mod clock;
+mod direct;
 mod env_file;
 mod files;
 mod http;

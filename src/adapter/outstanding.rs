@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use crate::adapter::direct::Own;
 use crate::host::probes::Question;
 use crate::model::id::{Identity, Port};
-use crate::model::observed::Answer;
+use crate::model::observed::{Answer, Connection};
 
 /// One question under way.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ struct Asked {
     question: Question,
     of: Identity,
     answer: JoinHandle<Answer>,
+    /// Our end of its connection.
+    own: Own,
 }
 
 /// At most one for each port.
@@ -31,11 +34,15 @@ impl Outstanding {
         question: &Question,
         of: &Identity,
         patience: Duration,
-        ask: impl FnOnce() -> F,
+        ask: impl FnOnce(Own) -> F,
     ) -> Option<Answer> {
         let (mut asked, patience) = match self.take(question, of) {
             Some(asked) => (asked, Duration::ZERO),
-            None => (Asked { question: question.clone(), of: of.clone(), answer: tokio::spawn(ask()) }, patience),
+            None => {
+                let own = Own::default();
+                let answer = tokio::spawn(ask(Own::clone(&own)));
+                (Asked { question: question.clone(), of: of.clone(), answer, own }, patience)
+            }
         };
         let Ok(answer) = tokio::time::timeout(patience, &mut asked.answer).await else {
             self.0.borrow_mut().insert(question.port, asked);
@@ -54,9 +61,12 @@ impl Outstanding {
         None
     }
 
-    /// Connections of ours that stand open towards a port: a drain must not wait for them.
-    pub(super) fn towards(&self, port: Port) -> u32 {
-        u32::from(self.0.borrow().get(&port).is_some_and(|asked| !asked.answer.is_finished()))
+    /// These connections towards a port but for our own: a drain must not wait for it.
+    pub(super) fn without(&self, port: Port, mut open: Vec<Connection>) -> Vec<Connection> {
+        let asked = self.0.borrow();
+        let own = asked.get(&port).and_then(|asked| asked.own.get());
+        open.retain(|connection| own.is_none_or(|own| connection.peer != *own));
+        open
     }
 }
 
@@ -65,6 +75,7 @@ mod tests {
     use super::*;
     use crate::model::desired::Scheme;
     use crate::model::id::BootId;
+    use std::net::SocketAddr;
     use tokio::sync::oneshot;
 
     /// Shorter than any answer below takes.
@@ -86,7 +97,7 @@ mod tests {
         Identity { boot: BootId::new("boot"), pid, start: 1, cookie: None }
     }
 
-    async fn never() -> Answer {
+    async fn never(_own: Own) -> Answer {
         std::future::pending().await
     }
 
@@ -97,13 +108,15 @@ mod tests {
     #[tokio::test]
     async fn a_slow_answer_is_left_for_a_later_call_and_asked_for_once() {
         let (outstanding, (send, answer)) = (Outstanding::default(), oneshot::channel::<()>());
-        let slow = || async move { answer.await.map_or(said("dropped"), |()| Answer::Good) };
+        let (asked, done) = oneshot::channel::<()>();
+        let slow = |_own| async move {
+            answer.await.unwrap();
+            asked.send(()).unwrap();
+            Answer::Good
+        };
         assert_eq!(outstanding.answer(&question(), &process(1), SHORT, slow).await, None);
-        assert_eq!(outstanding.towards(Port(8081)), 1);
         send.send(()).unwrap();
-        while outstanding.towards(Port(8081)) > 0 {
-            tokio::task::yield_now().await;
-        }
+        done.await.unwrap();
         assert_eq!(outstanding.answer(&question(), &process(1), SHORT, never).await, Some(Answer::Good));
         assert_eq!(outstanding.answer(&question(), &process(1), SHORT, never).await, None, "an answer counts once");
     }
@@ -112,11 +125,26 @@ mod tests {
     async fn what_one_process_said_is_not_taken_for_the_next_one() {
         let outstanding = Outstanding::default();
         assert_eq!(outstanding.answer(&question(), &process(1), SHORT, never).await, None);
-        let anew = || async { said("the second one") };
+        let anew = |_own| async { said("the second one") };
         assert_eq!(outstanding.answer(&question(), &process(2), SHORT, anew).await, Some(said("the second one")));
         assert_eq!(outstanding.answer(&question(), &process(2), SHORT, never).await, None);
         let other = Question { path: "/health".into(), ..question() };
-        let anew = || async { said("another question") };
+        let anew = |_own| async { said("another question") };
         assert_eq!(outstanding.answer(&other, &process(2), SHORT, anew).await, Some(said("another question")));
+    }
+
+    #[tokio::test]
+    async fn our_own_question_is_no_connection_of_the_slot() {
+        let outstanding = Outstanding::default();
+        let end = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let connection = |port| Connection { peer: end(port), age: SHORT, silent: None, worker: None };
+        let both = || vec![connection(50_001), connection(50_002)];
+        let slow = |own: Own| {
+            own.set(end(50_002)).unwrap();
+            std::future::pending()
+        };
+        assert_eq!(outstanding.answer(&question(), &process(1), SHORT, slow).await, None);
+        assert_eq!(outstanding.without(Port(8081), both()), vec![connection(50_001)]);
+        assert_eq!(outstanding.without(Port(8082), both()), both(), "that one is asked nothing");
     }
 }

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
 use crate::model::id::ServiceName;
 use crate::reconcile::ReconcileError;
-use crate::report::history::{Deployment, HistoryDocument, Phase, ServiceHistory, timestamp};
+use crate::report::history::{CutDocument, Deployment, HistoryDocument, Phase, ServiceHistory, timestamp};
 use crate::report::{human, markdown};
 
 /// Runs it.
@@ -53,6 +53,7 @@ fn deployment(line: HistoryLine) -> Deployment {
         outcome: word(line.outcome).to_owned(),
         phases: line.phases.into_iter().map(|(name, took_ms)| Phase { name, took_ms }).collect(),
         why: line.why,
+        cut: line.cut.map(|cut| CutDocument { connections: cut.connections, oldest_ms: cut.oldest_ms }),
     }
 }
 

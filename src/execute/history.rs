@@ -1,9 +1,11 @@
 //! What a step writes into the history: a line for each deployment that came to its end, and for what went wrong afterwards.
 
+use std::time::Duration;
+
 use crate::execute::Scene;
 use crate::host::Host;
-use crate::host::ledgers::{HistoryLine, LedgerError, Outcome};
-use crate::model::id::ServiceName;
+use crate::host::ledgers::{Cut, HistoryLine, LedgerError, Outcome};
+use crate::model::id::{ServiceName, SlotName};
 use crate::model::ledger::{Deployment, Ledger};
 use crate::plan::record::Prepared;
 use crate::plan::step::Act;
@@ -18,7 +20,7 @@ pub(super) fn write<H: Host>(
     with: &Prepared,
 ) -> Result<(), LedgerError> {
     let ended = ended(before, after);
-    if let Some(line) = afterwards(act, before, ended.is_some(), with) {
+    if let Some(line) = afterwards(scene, act, before, ended.is_some(), with) {
         return host.append(&scene.spec.name, &line);
     }
     let Some(ended) = ended else { return Ok(()) };
@@ -48,7 +50,7 @@ fn ended<'a>(before: &'a Ledger, after: &Ledger) -> Option<&'a Deployment> {
 }
 
 /// A line about a deployment that has its own line already: it went back later, or its predecessor was not stopped cleanly.
-fn afterwards(act: &Act, before: &Ledger, ends_a_deployment: bool, with: &Prepared) -> Option<HistoryLine> {
+fn afterwards(scene: &Scene<'_>, act: &Act, before: &Ledger, ends_a_deployment: bool, with: &Prepared) -> Option<HistoryLine> {
     if let Act::Quarantine { release, cause } = act
         && !ends_a_deployment
     {
@@ -59,10 +61,20 @@ fn afterwards(act: &Act, before: &Ledger, ends_a_deployment: bool, with: &Prepar
         && *cut > 0
     {
         let version = before.slots.get(slot).map_or("unknown", |r| r.version.as_str());
-        let why = format!("the drain deadline cut {cut} open connections");
-        return Some(plain(version, "", slot.as_str(), Outcome::NotClean, why, with));
+        let oldest = oldest(scene, slot);
+        let age = oldest.map_or_else(String::new, |age| format!(", the oldest open for {} s at least", age.as_secs()));
+        let why = format!("the drain deadline cut {cut} open connections{age}");
+        let line = plain(version, "", slot.as_str(), Outcome::NotClean, why, with);
+        let cut = Cut { connections: *cut, oldest_ms: oldest.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)) };
+        return Some(HistoryLine { cut: Some(cut), ..line });
     }
     None
+}
+
+/// How long the oldest connection of a slot has been open at least.
+fn oldest(scene: &Scene<'_>, slot: &SlotName) -> Option<Duration> {
+    let traffic = scene.seen.slots.get(slot)?.traffic.known()?;
+    traffic.longest.first().map(|connection| connection.age)
 }
 
 /// The line of a deployment, with the time of each phase.
@@ -80,6 +92,7 @@ fn finished(ended: &Deployment, outcome: Outcome, why: Option<String>, ended_at:
         outcome,
         phases: phases.collect(),
         why,
+        cut: None,
     }
 }
 
@@ -93,5 +106,6 @@ fn plain(version: &str, release: &str, slot: &str, outcome: Outcome, why: String
         outcome,
         phases: Vec::new(),
         why: Some(why),
+        cut: None,
     }
 }

@@ -44,6 +44,18 @@ pub struct HistoryLine {
     pub phases: Vec<(String, u64)>,
     /// One sentence, where there is more to say.
     pub why: Option<String>,
+    /// What a stop of the old slot cut; only where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+}
+
+/// Connections that were open when a slot was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// How many.
+    pub connections: u32,
+    /// Milliseconds that the oldest of them had been open at least; `None`: not known.
+    pub oldest_ms: Option<u64>,
 }
 
 /// Ledgers and histories.

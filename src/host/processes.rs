@@ -1,6 +1,7 @@
 //! Processes and ports: finding, starting, signalling, and who is in the way.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::host::artifacts::ArtifactError;
 use crate::model::boot::{BootForm, Jvm};
 use crate::model::desired::LaunchSpec;
 use crate::model::id::{ArchiveId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
-use crate::model::observed::{Exit, Observation, Occupant};
+use crate::model::observed::{Connection, Exit, Observation, Occupant};
 
 /// A process that is proven to be the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +116,11 @@ pub trait Processes {
     fn port(&self, question: &PortQuestion) -> Observation<PortFact>;
 
     /// Connections open towards a port: established, SYN received, CLOSE-WAIT on its side, SYN sent towards it.
-    fn open(&self, port: Port) -> Observation<u32>;
+    fn open(&self, port: Port) -> Observation<Vec<Connection>>;
+
+    /// Which of these processes has made each of the connections open towards a port, by the caller's end; those that may not be
+    /// looked at have made none.
+    fn callers(&self, port: Port, among: &[u32]) -> BTreeMap<SocketAddr, u32>;
 
     /// Starts a process detached, so that it outlives us.
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError>;

@@ -1,6 +1,7 @@
 //! What the host looks like at one instant. Every fact is known, absent, or unknown with the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -252,6 +253,22 @@ pub struct Traffic {
     pub quiet: Duration,
     /// Samples in a row with nothing open.
     pub samples: u32,
+    /// Those that have been open for longest, the longest first. For people: nothing is decided on it.
+    #[serde(default)]
+    pub longest: Vec<Connection>,
+}
+
+/// One open connection towards a slot's port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The caller's end.
+    pub peer: SocketAddr,
+    /// It, or the request that it carries, has been open for at least this long. Linux does not keep when a connection was made.
+    pub age: Duration,
+    /// Nothing has gone over it for this long; `None` where the kernel does not say.
+    pub silent: Option<Duration>,
+    /// The nginx worker that has made it, where that was looked for.
+    pub worker: Option<u32>,
 }
 
 /// The way from users to a slot.

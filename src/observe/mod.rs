@@ -1,6 +1,7 @@
 //! Reads the host into an observed state; what cannot be read becomes `Unknown`, never an error. Decides nothing.
 
 mod jar;
+mod met;
 mod once;
 pub mod past;
 mod route;

@@ -67,6 +67,7 @@ mod tests {
             outcome,
             phases: phases.iter().map(|(name, millis)| ((*name).to_owned(), *millis)).collect(),
             why: None,
+            cut: None,
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::model::id::{Cookie, Digest, Generation, Identity, Moment, ServiceName, SlotName};
 use crate::model::ledger::JarStamp;
-use crate::model::observed::{Answer, Probe, Traffic};
+use crate::model::observed::{Answer, Connection, Probe, Traffic};
 use crate::model::status::Reason;
+use crate::observe::met::Met;
 
 /// A pass holds the lock, and one service whose application hangs must not hold up the others: an answer that takes longer than
 /// this is left for the next look. Long enough for the first answer of a Spring application (135 ms seen).
@@ -97,6 +98,7 @@ impl Watch {
 pub(super) struct ServiceWatch {
     answers: BTreeMap<SlotName, Streak>,
     quiet: BTreeMap<SlotName, Quiet>,
+    met: BTreeMap<SlotName, Met>,
     digests: BTreeMap<PathBuf, (JarStamp, Digest)>,
     pub(super) patience: Option<Duration>,
     /// Whether an answer is still to come.
@@ -161,24 +163,35 @@ impl ServiceWatch {
     }
 
     /// Adds a count of open connections; anything open starts the quiet time again.
-    pub(super) fn counted(&mut self, slot: &SlotName, cutover: Moment, open: u32, at: Moment) -> Traffic {
-        if open > 0 {
+    pub(super) fn counted(&mut self, slot: &SlotName, cutover: Moment, open: Vec<Connection>, at: Moment) -> Traffic {
+        if !open.is_empty() {
             self.quiet.remove(slot);
-            return Traffic { open, quiet: Duration::ZERO, samples: 0 };
+            let count = u32::try_from(open.len()).unwrap_or(u32::MAX);
+            return Traffic { open: count, quiet: Duration::ZERO, samples: 0, longest: self.met(slot, cutover).saw(open, at) };
         }
+        self.met.remove(slot);
         let of_another = self.quiet.get(slot).is_some_and(|quiet| quiet.cutover != cutover);
         if of_another {
             self.quiet.remove(slot);
         }
         let quiet = self.quiet.entry(slot.clone()).or_insert(Quiet { cutover, since: at, samples: 0 });
         quiet.samples = quiet.samples.saturating_add(1);
-        Traffic { open, quiet: at.since(quiet.since), samples: quiet.samples }
+        Traffic { open: 0, quiet: at.since(quiet.since), samples: quiet.samples, longest: Vec::new() }
+    }
+
+    fn met(&mut self, slot: &SlotName, cutover: Moment) -> &mut Met {
+        let met = self.met.entry(slot.clone()).or_insert_with(|| Met::since(cutover));
+        if !met.is_of(cutover) {
+            *met = Met::since(cutover);
+        }
+        met
     }
 
     /// What another count would come to, if nothing was open at the last one since this cutover.
     pub(super) fn emptied(&self, slot: &SlotName, cutover: Moment, at: Moment) -> Option<Traffic> {
         let quiet = self.quiet.get(slot).filter(|quiet| quiet.cutover == cutover)?;
-        Some(Traffic { open: 0, quiet: at.since(quiet.since), samples: quiet.samples.saturating_add(1) })
+        let (quiet, samples) = (at.since(quiet.since), quiet.samples.saturating_add(1));
+        Some(Traffic { open: 0, quiet, samples, longest: Vec::new() })
     }
 
     /// The digest of a file whose inode still says the same.

@@ -160,7 +160,7 @@ fn waited(seen: &mut ObservedService, hold: &Hold, spec: &ServiceSpec, now: &mut
         }
         Reason::Draining => {
             now.at = now.at.plus(policy.drain.max(Duration::from_millis(1)));
-            let quiet = Traffic { open: 0, quiet: Duration::from_secs(2), samples: 20 };
+            let quiet = Traffic { open: 0, quiet: Duration::from_secs(2), samples: 20, longest: Vec::new() };
             seen.slots.values_mut().for_each(|s| s.traffic = Observation::Known(quiet.clone()));
         }
         Reason::Reloading => reloaded(seen),

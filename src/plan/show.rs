@@ -10,7 +10,7 @@ use crate::plan::boot;
 use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
-use crate::plan::view::{RouteView, Running, SlotState, SlotView, View};
+use crate::plan::view::{Drain, RouteView, Running, SlotState, SlotView, View};
 use crate::plan::way_back;
 
 /// How the service stands.
@@ -36,6 +36,7 @@ pub(super) fn view(case: &Case<'_>) -> View {
         live: case.live().cloned(),
         slots: case.places().into_iter().filter_map(|slot| slot_view(case, slot)).collect(),
         route: route(case),
+        drain: drain(case),
         rollback: way_back::rollback(case, wanted),
         past: Past::default(),
     }
@@ -90,6 +91,13 @@ fn drains(case: &Case<'_>, slot: &SlotName) -> bool {
     let left = case.cutover().filter(|c| c.from.as_ref() == Some(slot)).map(|c| case.now.at.since(c.at));
     let open = case.slot(slot).and_then(|s| s.traffic.known()).is_some_and(|t| t.open > 0);
     left.is_some_and(|elapsed| elapsed < case.spec.slot_policy.drain || open)
+}
+
+/// What the slot has that the last cutover left.
+fn drain(case: &Case<'_>) -> Option<Drain> {
+    let slot = case.cutover()?.from.as_ref().filter(|slot| state(case, slot) == SlotState::Draining)?;
+    let traffic = case.slot(slot)?.traffic.known()?;
+    Some(Drain { slot: slot.clone(), open: traffic.open, longest: traffic.longest.clone() })
 }
 
 fn route(case: &Case<'_>) -> RouteView {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{Digest, Port, ReleaseId, SlotName};
+use crate::model::observed::Connection;
 use crate::model::past::Past;
 
 /// What `status` shows of a service beside its status and holds.
@@ -18,10 +19,23 @@ pub struct View {
     pub slots: Vec<SlotView>,
     /// What each witness says; `None`: unknown or absent.
     pub route: RouteView,
+    /// What is open towards the slot that the last cutover left; `None`: nothing drains, or it was not counted.
+    pub drain: Option<Drain>,
     /// What a rollback would be.
     pub rollback: Rollback,
     /// How long things took here before; the planner leaves it empty, for nothing is decided on it.
     pub past: Past,
+}
+
+/// What a draining slot still has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// Which slot.
+    pub slot: SlotName,
+    /// Connections open towards it.
+    pub open: u32,
+    /// Those that have been open for longest, the longest first.
+    pub longest: Vec<Connection>,
 }
 
 /// A release as far as it is known; an adopted process has a version alone.

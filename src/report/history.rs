@@ -54,6 +54,18 @@ pub struct Deployment {
     pub phases: Vec<Phase>,
     /// One sentence, where there is more to say.
     pub why: Option<String>,
+    /// What a stop of the old slot cut, because the drain deadline had come; only where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<CutDocument>,
+}
+
+/// Connections that were open when a slot was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CutDocument {
+    /// How many.
+    pub connections: u32,
+    /// Milliseconds that the oldest of them had been open at least; null: not known.
+    pub oldest_ms: Option<u64>,
 }
 
 impl Deployment {

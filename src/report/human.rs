@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use crate::plan::drift::Drift;
 use crate::plan::hold::Hold;
 use crate::plan::step::Step;
-use crate::plan::view::SlotView;
+use crate::plan::view::{Drain, SlotView};
 use crate::plan::{Plan, ServicePlan};
+use crate::report::drain;
 use crate::report::history::{Deployment, HistoryDocument};
 use crate::report::palette::Palette;
 use crate::report::wording;
@@ -92,6 +93,7 @@ fn service_status(out: &mut dyn Write, service: &ServicePlan, paint: &Palette) -
     writeln!(out, "  desired   {}", desired(service))?;
     writeln!(out, "  live      {}", wording::live_sentence(view))?;
     slots(out, service, paint)?;
+    draining(out, view.drain.as_ref())?;
     writeln!(out, "  route     {}", wording::witnesses(view))?;
     for why in &view.route.unknown {
         writeln!(out, "            {}", paint.faint(why))?;
@@ -133,6 +135,12 @@ fn slots(out: &mut dyn Write, service: &ServicePlan, paint: &Palette) -> io::Res
         }
     }
     Ok(())
+}
+
+fn draining(out: &mut dyn Write, left: Option<&Drain>) -> io::Result<()> {
+    let Some(left) = left else { return Ok(()) };
+    writeln!(out, "  draining  {}", drain::open(left))?;
+    drain::long(left).try_for_each(|one| writeln!(out, "            {}", drain::connection(one)))
 }
 
 fn slot_row(slot: &SlotView) -> [String; 6] {

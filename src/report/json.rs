@@ -9,8 +9,9 @@ use crate::model::id::SlotName;
 use crate::model::past::Starts;
 use crate::model::status::{HoldKind, Reason, Status};
 use crate::plan::hold::Hold;
-use crate::plan::view::{RollbackKind, Running, SlotState, View};
+use crate::plan::view::{RollbackKind, Running, SlotState, SlotView, View};
 use crate::plan::{Plan, ServicePlan};
+use crate::report::drain::{self, ConnectionsDocument};
 use crate::report::summary::{Ending, Outcome};
 use crate::report::wording;
 
@@ -114,6 +115,9 @@ pub struct SlotDocument {
     pub version: Option<String>,
     /// Its identity.
     pub release: Option<String>,
+    /// What is open towards it; only on a slot that drains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<ConnectionsDocument>,
 }
 
 /// What each witness of the route says; null: unknown or absent.
@@ -271,7 +275,7 @@ fn service(plan: &ServicePlan) -> ServiceDocument {
         status: plan.status,
         desired: desired(view),
         live: live(view),
-        slots: view.slots.iter().map(slot).collect(),
+        slots: view.slots.iter().map(|place| slot(place, view)).collect(),
         route: route(view),
         rollback: rollback(view),
         holds: holds(&plan.holds),
@@ -306,7 +310,7 @@ fn live(view: &View) -> Option<LiveDocument> {
     })
 }
 
-fn slot(slot: &crate::plan::view::SlotView) -> SlotDocument {
+fn slot(slot: &SlotView, view: &View) -> SlotDocument {
     let running = slot.running.as_ref();
     SlotDocument {
         slot: slot.slot.to_string(),
@@ -315,6 +319,7 @@ fn slot(slot: &crate::plan::view::SlotView) -> SlotDocument {
         pid: slot.pid,
         version: running.map(|r| r.version.clone()),
         release: running.and_then(|r| r.release.as_ref()).map(ToString::to_string),
+        connections: view.drain.as_ref().filter(|drain| drain.slot == slot.slot).map(drain::connections),
     }
 }
 
@@ -338,7 +343,7 @@ fn rollback(view: &View) -> RollbackDocument {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -14,6 +14,7 @@
 //! | [`trace`] | `-v`, and whatever collects traces |
 
 pub mod doctor;
+pub mod drain;
 pub mod history;
 pub mod human;
 pub mod json;

@@ -142,7 +142,8 @@ const BLIND: [Mutant; 22] = [
     blind("nothing is ever open", |s| {
         slots(s, |slot| {
             if slot.traffic.known().is_some() {
-                slot.traffic = Observation::Known(Traffic { open: 0, quiet: Duration::from_secs(9), samples: 99 });
+                slot.traffic =
+                    Observation::Known(Traffic { open: 0, quiet: Duration::from_secs(9), samples: 99, longest: Vec::new() });
             }
         });
     }),

@@ -197,8 +197,8 @@ fn traffic(world: &World, at: u8, known: bool) -> Observation<Traffic> {
     let open = world.slots[usize::from(at)].open || world.reaches(at);
     match (left && known, open) {
         (false, _) => Observation::Absent,
-        (true, true) => Observation::Known(Traffic { open: 1, quiet: Duration::ZERO, samples: 0 }),
-        (true, false) => Observation::Known(Traffic { open: 0, quiet: Duration::from_secs(2), samples: 20 }),
+        (true, true) => Observation::Known(Traffic { open: 1, quiet: Duration::ZERO, samples: 0, longest: Vec::new() }),
+        (true, false) => Observation::Known(Traffic { open: 0, quiet: Duration::from_secs(2), samples: 20, longest: Vec::new() }),
     }
 }
 

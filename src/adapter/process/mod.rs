@@ -7,6 +7,8 @@ mod start;
 pub mod stat;
 mod train;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use crate::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError
 use crate::model::boot::Jvm;
 use crate::model::desired::LaunchSpec;
 use crate::model::id::{ArchiveId, Identity, Port};
-use crate::model::observed::{Exit, Observation};
+use crate::model::observed::{Connection, Exit, Observation};
 
 impl Processes for LinuxHost {
     fn find(&self, identity: &Identity) -> Observation<Found> {
@@ -32,8 +34,12 @@ impl Processes for LinuxHost {
         self.occupied(question)
     }
 
-    fn open(&self, port: Port) -> Observation<u32> {
-        sockets::connections(port).map(|open| open.saturating_sub(self.outstanding.towards(port)))
+    fn open(&self, port: Port) -> Observation<Vec<Connection>> {
+        sockets::connections(port).map(|open| self.outstanding.without(port, open))
+    }
+
+    fn callers(&self, port: Port, among: &[u32]) -> BTreeMap<SocketAddr, u32> {
+        sockets::callers(port, among)
     }
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::socket::{
@@ -10,7 +11,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::adapter::sockets::{Filter, Socket};
+use crate::adapter::sockets::{Filter, Silence, Socket};
 
 /// `TCPDIAG_GETSOCK`: both families in one walk through the kernel's tables, where `SOCK_DIAG_BY_FAMILY` takes a walk for each. On
 /// a host with much memory a walk is most of the cost: 262,144 buckets.
@@ -24,6 +25,12 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 const REQUEST: usize = 60;
 const MESSAGE: usize = 72;
+/// `INET_DIAG_INFO`, and the bit that asks for it: `struct tcp_info` behind each socket (`include/uapi/linux/inet_diag.h`).
+const INFO: u16 = 2;
+const WITH_INFO: u8 = 1 << (INFO - 1);
+/// Of `tcp_info` the milliseconds since data was sent, and since data came (`include/uapi/linux/tcp.h`).
+const LAST_DATA_SENT: usize = 44;
+const LAST_DATA_RECEIVED: usize = 52;
 /// The kernel fills one page or two for a read; a smaller buffer would cut its messages off.
 const BUFFER: usize = 64 * 1024;
 /// The kernel answers within the call that asks; without a limit an answer that never comes would stop the controller.
@@ -50,8 +57,8 @@ fn request(filter: Filter) -> Vec<u8> {
     bytes.extend(DUMP.to_ne_bytes());
     // Sequence and sender: one question at a time over a socket of its own.
     bytes.extend([0; 8]);
-    // Family, lengths of prefixes and extensions: of no meaning in a list.
-    bytes.extend([0; 4]);
+    // Family and lengths of prefixes: of no meaning in a list.
+    bytes.extend([0, 0, 0, if filter.with_silence { WITH_INFO } else { 0 }]);
     bytes.extend(filter.local.unwrap_or(0).to_be_bytes());
     bytes.extend(filter.remote.unwrap_or(0).to_be_bytes());
     // Addresses and interface: any. The cookie is all ones for "none" (INET_DIAG_NOCOOKIE).
@@ -103,7 +110,7 @@ fn refusal(body: &[u8]) -> io::Result<()> {
 
 /// `struct inet_diag_msg`: ports and addresses stand in network order, the rest in that of the machine.
 fn parse(body: &[u8]) -> Option<Socket> {
-    let body = body.get(..MESSAGE)?;
+    let (body, attributes) = body.split_at_checked(MESSAGE)?;
     let address = |ip_at: usize, port_at: usize| {
         let ip = if i32::from(body[0]) == libc::AF_INET {
             IpAddr::from(Ipv4Addr::from(part::<4>(body, ip_at)?))
@@ -113,7 +120,21 @@ fn parse(body: &[u8]) -> Option<Socket> {
         Some(SocketAddr::new(ip, u16::from_be_bytes(part(body, port_at)?)))
     };
     let inode = u64::from(u32::from_ne_bytes(part(body, 68)?));
-    Some(Socket { state: body[1], local: address(8, 4)?, remote: address(24, 6)?, inode })
+    Some(Socket { state: body[1], local: address(8, 4)?, remote: address(24, 6)?, inode, silence: silence(attributes) })
+}
+
+/// What the attributes behind the message say; a connection that is only being made has none.
+fn silence(attributes: &[u8]) -> Option<Silence> {
+    let mut rest = attributes;
+    loop {
+        let length = usize::from(u16::from_ne_bytes(part(rest, 0)?));
+        let value = rest.get(4..length)?;
+        if u16::from_ne_bytes(part(rest, 2)?) == INFO {
+            let millis = |at| Some(Duration::from_millis(u32::from_ne_bytes(part(value, at)?).into()));
+            return Some(Silence { sent: millis(LAST_DATA_SENT)?, received: millis(LAST_DATA_RECEIVED)? });
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
 }
 
 fn part<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
@@ -126,13 +147,14 @@ mod tests {
 
     #[test]
     fn a_reply_that_is_cut_short_is_no_socket_and_no_panic() {
-        let whole = request(Filter { states: 1, local: Some(8081), remote: None });
+        let whole = request(Filter { states: 1, local: Some(8081), remote: None, with_silence: true });
         assert_eq!(whole.len(), HEADER + REQUEST);
         for length in 0..whole.len() {
             assert!(message(&whole[..length]).is_none(), "{length}");
         }
         assert!(message(&whole).is_some());
         assert_eq!(parse(&[0; MESSAGE - 1]), None);
+        assert_eq!(parse(&[0; MESSAGE + 8]).unwrap().silence, None, "a length of zero would go on for ever");
         assert!(message(&[0; 16]).is_none(), "a length of zero would go on for ever");
     }
 }

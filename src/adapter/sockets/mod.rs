@@ -2,6 +2,13 @@
 //!
 //! Only states that matter are asked for: after load a port has tens of thousands of rows in TIME-WAIT, which keep nobody from
 //! binding it (a JVM sets `SO_REUSEADDR`).
+//!
+//! **How long a connection has been open** is kept nowhere on Linux: `tcp_info` has no such field, a socket's inode has no times (all of
+//! them are 1970), and those of `/proc/PID/fd/N` are of the moment at which somebody first looked. What the kernel does keep is when data
+//! last went each way, and both begin with the connection (`tcp_create_openreq_child`), so the longer of the two silences is a time
+//! that the connection has been open *at least*. It is exact where one side has not spoken since: a download, server-sent events, an idle
+//! WebSocket. Of one that both sides use more is known only to who has seen it before (`observe::watch`), or where a cutover by flag
+//! lies between (`reconcile`).
 
 mod bind;
 mod diag;
@@ -13,9 +20,10 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::model::id::Port;
-use crate::model::observed::Observation;
+use crate::model::observed::{Connection, Observation};
 
 /// The states of TCP as the kernel numbers them (`include/net/tcp_states.h`).
 mod state {
@@ -38,6 +46,15 @@ pub(super) struct Socket {
     remote: SocketAddr,
     /// What `/proc/PID/fd` calls it by; zero for a connection that no process holds yet or any more.
     inode: u64,
+    /// Where it was asked for and the kernel tells.
+    silence: Option<Silence>,
+}
+
+/// The time since data last went over a connection, each way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Silence {
+    sent: Duration,
+    received: Duration,
 }
 
 /// Which sockets are asked for.
@@ -47,15 +64,17 @@ struct Filter {
     states: u32,
     local: Option<u16>,
     remote: Option<u16>,
+    /// Whether the silence of each is asked for too.
+    with_silence: bool,
 }
 
 impl Filter {
     fn local(port: Port, states: &[u8]) -> Self {
-        Self { states: bits(states), local: Some(port.0), remote: None }
+        Self { states: bits(states), local: Some(port.0), remote: None, with_silence: false }
     }
 
     fn remote(port: Port, states: &[u8]) -> Self {
-        Self { states: bits(states), local: None, remote: Some(port.0) }
+        Self { states: bits(states), local: None, remote: Some(port.0), with_silence: false }
     }
 
     fn takes(&self, socket: &Socket) -> bool {
@@ -112,23 +131,40 @@ impl Memory {
 /// Distinct connections towards a port, from the side of whoever serves it: there the other end of a loopback connection has the
 /// port as its remote one and is not counted again. A connection that is only being made may have no end here yet, so those are
 /// taken from the caller's side.
-pub(super) fn connections(port: Port) -> Observation<u32> {
+pub(super) fn connections(port: Port) -> Observation<Vec<Connection>> {
     match towards(port) {
-        Ok(count) => Observation::Known(count),
+        Ok(all) => Observation::Known(all),
         Err(error) => Observation::Unknown(format!("cannot list the connections to port {port}: {error}")),
     }
 }
 
-fn towards(port: Port) -> io::Result<u32> {
-    let served = sockets(Filter::local(port, &[state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT]))?;
+fn towards(port: Port) -> io::Result<Vec<Connection>> {
+    let served = Filter::local(port, &[state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT]);
+    let served = sockets(Filter { with_silence: true, ..served })?;
     let called = sockets(Filter::remote(port, &[state::SYN_SENT]))?;
-    let mut pairs: HashSet<_> = served.iter().map(|s| (plain(s.remote), plain(s.local))).collect();
+    let mut pairs: BTreeMap<_, _> = served.iter().map(|s| ((plain(s.remote), plain(s.local)), s.silence)).collect();
     if !called.is_empty() {
         let here = local_addresses();
         let towards_us = called.iter().filter(|s| is_here(s.remote.ip(), &here));
-        pairs.extend(towards_us.map(|s| (plain(s.local), plain(s.remote))));
+        pairs.extend(towards_us.map(|s| ((plain(s.local), plain(s.remote)), None)));
     }
-    Ok(u32::try_from(pairs.len()).unwrap_or(u32::MAX))
+    Ok(pairs.into_iter().map(|((peer, _), silence)| connection(peer, silence)).collect())
+}
+
+fn connection(peer: SocketAddr, silence: Option<Silence>) -> Connection {
+    let age = silence.map_or(Duration::ZERO, |s| s.sent.max(s.received));
+    Connection { peer, age, silent: silence.map(|s| s.sent.min(s.received)), worker: None }
+}
+
+/// Which of these processes holds the calling end of each connection towards a port, as far as they may be looked at.
+pub(super) fn callers(port: Port, among: &[u32]) -> BTreeMap<SocketAddr, u32> {
+    let calling = sockets(Filter::remote(port, &[state::ESTABLISHED, state::CLOSE_WAIT])).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for pid in among {
+        let held = holders::sockets_of(*pid);
+        found.extend(calling.iter().filter(|s| held.contains(&s.inode)).map(|s| (plain(s.local), *pid)));
+    }
+    found
 }
 
 /// An IPv4 connection to a dual-stack socket has mapped addresses on that side alone.
@@ -162,6 +198,10 @@ mod tests {
         (listener, port)
     }
 
+    fn count(port: Port) -> usize {
+        connections(port).known().unwrap().len()
+    }
+
     #[test]
     fn both_sources_see_the_same_sockets() {
         for address in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
@@ -185,17 +225,39 @@ mod tests {
     #[test]
     fn a_loopback_connection_counts_once_and_one_that_the_client_closed_still_counts() {
         let (listener, port) = listener("[::]:0");
-        assert_eq!(connections(port), Observation::Known(0));
+        assert_eq!(count(port), 0);
         let one = TcpStream::connect(("127.0.0.1", port.0)).unwrap();
         let (served, _) = listener.accept().unwrap();
-        assert_eq!(connections(port), Observation::Known(1));
+        assert_eq!(count(port), 1);
         let two = TcpStream::connect(("::1", port.0)).unwrap();
-        assert_eq!(connections(port), Observation::Known(2), "not accepted yet");
+        assert_eq!(count(port), 2, "not accepted yet");
         one.shutdown(std::net::Shutdown::Both).unwrap();
         drop(one);
-        assert_eq!(connections(port), Observation::Known(2), "CLOSE-WAIT until the server closes");
+        assert_eq!(count(port), 2, "CLOSE-WAIT until the server closes");
         drop((served, two));
-        assert_eq!(connections(port), Observation::Known(1), "the second is in CLOSE-WAIT in the queue");
+        assert_eq!(count(port), 1, "the second is in CLOSE-WAIT in the queue");
+    }
+
+    /// The clock is the kernel's own: the silence that it tells passes the time that the test has waited for one byte.
+    #[test]
+    fn a_connection_is_as_old_as_the_longer_silence_and_its_caller_is_known() {
+        use std::io::{Read, Write};
+        let (listener, port) = listener("127.0.0.1:0");
+        let mut client = TcpStream::connect(("127.0.0.1", port.0)).unwrap();
+        let (mut served, _) = listener.accept().unwrap();
+        let began = std::time::Instant::now();
+        let one = || connections(port).known().unwrap()[0].clone();
+        while one().silent < Some(Duration::from_millis(60)) {
+            assert!(began.elapsed() < Duration::from_secs(10), "{:?}", one());
+        }
+        client.write_all(b"x").unwrap();
+        served.read_exact(&mut [0]).unwrap();
+        let after = one();
+        assert!(after.age >= Duration::from_millis(60), "it has sent nothing yet: {after:?}");
+        assert!(after.silent.unwrap() < after.age && after.age < began.elapsed() + Duration::from_millis(60), "{after:?}");
+        assert_eq!(after.peer, client.local_addr().unwrap());
+        assert_eq!(callers(port, &[std::process::id()]), BTreeMap::from([(after.peer, std::process::id())]));
+        assert!(callers(port, &[]).is_empty());
     }
 
     #[test]
@@ -216,8 +278,8 @@ mod tests {
                 client
             })
             .collect();
-        let count = connections(Port(address.port()));
-        assert_eq!(count, Observation::Known(4), "two in the queue, two that still send SYN");
+        let count = count(Port(address.port()));
+        assert_eq!(count, 4, "two in the queue, two that still send SYN");
         drop(clients);
     }
 

@@ -33,7 +33,7 @@ fn distinct(sockets: impl Iterator<Item = Socket>) -> Vec<Socket> {
 
 fn socket(row: &TcpNetEntry) -> Option<Socket> {
     let state = u8::try_from(u32::from(row.state.to_u8())).ok()?;
-    Some(Socket { state, local: row.local_address, remote: row.remote_address, inode: row.inode })
+    Some(Socket { state, local: row.local_address, remote: row.remote_address, inode: row.inode, silence: None })
 }
 
 #[cfg(test)]
@@ -42,7 +42,13 @@ mod tests {
 
     #[test]
     fn a_row_that_was_read_twice_is_one_socket() {
-        let socket = |inode| Socket { state: 10, local: ([127, 0, 0, 1], 8081).into(), remote: ([0, 0, 0, 0], 0).into(), inode };
+        let socket = |inode| Socket {
+            state: 10,
+            local: ([127, 0, 0, 1], 8081).into(),
+            remote: ([0, 0, 0, 0], 0).into(),
+            inode,
+            silence: None,
+        };
         assert_eq!(distinct([socket(1), socket(2), socket(1)].into_iter()), vec![socket(1), socket(2)]);
     }
 }

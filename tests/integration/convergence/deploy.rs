@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use slotd::host::ledgers::{Ledgers, Outcome};
-use slotd::model::desired::{ServiceSpec, Standby};
+use slotd::model::desired::{CutoverMode, ServiceSpec, Standby};
 use slotd::model::id::{Port, ServiceName};
 use slotd::model::status::Reason;
 
@@ -52,7 +52,28 @@ fn connections_that_stay_open_hold_a_slot_until_the_drain_deadline() {
     let took = stage.world.see().now - cutover;
     assert!((120_000..140_000).contains(&took), "{took}\n{}", stage.world.story());
     let history = stage.world.history(&ServiceName::new("webservice")).unwrap();
-    assert!(history.iter().any(|line| line.outcome == Outcome::NotClean), "{history:#?}");
+    let line = history.iter().find(|line| line.outcome == Outcome::NotClean).expect("a line");
+    let cut = line.cut.as_ref().expect("what was cut");
+    // Seen first in the look behind the cutover, and last in the one before the stop.
+    assert_eq!((cut.connections, cut.oldest_ms.map(|ms| (115_000..=took).contains(&ms))), (1, Some(true)), "{line:#?}");
+    let (said, seconds) = (line.why.clone().unwrap(), cut.oldest_ms.unwrap() / 1000);
+    assert_eq!(said, format!("the drain deadline cut 1 open connections, the oldest open for {seconds} s at least"));
+}
+
+#[test]
+fn a_status_names_the_connections_that_hold_up_a_drain() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.world.touch().lingering = 600_000;
+    stage.deploy("2");
+    stage.keep(7);
+    let drain = stage.world.look(&stage.goal()).services.remove(0).view.drain.expect("it drains");
+    assert_eq!((drain.slot.as_str(), drain.open, drain.longest.len()), ("real1", 1, 1));
+    let (seen, least) = (&drain.longest[0], Duration::from_secs(7));
+    assert!(seen.worker.is_some(), "an nginx worker has it: {seen:?}");
+    assert!(seen.age >= least, "this look is the first of its process, and knows from the cutover how old it is: {seen:?}");
+    stage.spec.proxy.cutover = CutoverMode::Reload;
+    let age = stage.world.look(&stage.goal()).services.remove(0).view.drain.unwrap().longest[0].age;
+    assert_eq!(age, Duration::ZERO, "workers of before a reload go on accepting");
 }
 
 #[test]

@@ -202,9 +202,9 @@ impl Places<'_> {
     }
 
     fn traffic(&mut self) -> Observation<Traffic> {
-        let quiet = Traffic { open: 0, quiet: Duration::from_secs(9), samples: 90 };
-        let busy = Traffic { open: 3, quiet: Duration::ZERO, samples: 0 };
-        let hasty = Traffic { open: 0, quiet: Duration::from_millis(300), samples: 4 };
+        let quiet = Traffic { open: 0, quiet: Duration::from_secs(9), samples: 90, longest: Vec::new() };
+        let busy = Traffic { open: 3, quiet: Duration::ZERO, samples: 0, longest: Vec::new() };
+        let hasty = Traffic { open: 0, quiet: Duration::from_millis(300), samples: 4, longest: Vec::new() };
         self.chance.one(&[Observation::Absent, Observation::Known(quiet), Observation::Known(busy), Observation::Known(hasty)])
     }
 }

@@ -7,15 +7,16 @@ use slotd::event::Event;
 use slotd::model::boot::BootForm;
 use slotd::model::desired::CutoverMode;
 use slotd::model::id::{BootId, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
+use slotd::model::observed::Connection;
 use slotd::model::past::{Past, Starts};
 use slotd::model::setup::{Check, Fault, Spot};
 use slotd::model::status::{Reason, Status};
 use slotd::plan::drift::Drift;
 use slotd::plan::hold::Hold;
 use slotd::plan::step::{Act, Step};
-use slotd::plan::view::{Rollback, RollbackKind, RouteView, Running, SlotState, SlotView, View};
+use slotd::plan::view::{Drain, Rollback, RollbackKind, RouteView, Running, SlotState, SlotView, View};
 use slotd::plan::{Next, Plan, ServicePlan};
-use slotd::report::history::{Deployment, HistoryDocument, Phase, ServiceHistory, timestamp};
+use slotd::report::history::{CutDocument, Deployment, HistoryDocument, Phase, ServiceHistory, timestamp};
 
 fn running(version: &str, release: &str) -> Running {
     let digest = Digest::new(release.chars().last().unwrap().to_string().repeat(64));
@@ -65,6 +66,7 @@ pub(crate) fn converged() -> Plan {
             slot("real2", 8082, SlotState::Live, Some(4712), Some(running("1.0.2", "r1-2222222222222222"))),
         ],
         route: route("real2"),
+        drain: None,
         rollback: back(RollbackKind::Warm, "1.0.1"),
         past: Past::default(),
     };
@@ -78,8 +80,26 @@ fn back(kind: RollbackKind, version: &str) -> Rollback {
 /// Three services: one being deployed whose slot is taken, one converged, one orphan without an answer from nginx.
 pub(crate) fn deploying() -> Plan {
     let mut quiet = ServicePlan { name: ServiceName::new("quiet"), ..converged().services.remove(0) };
+    quiet.view.drain = Some(draining());
     quiet.view.past.warm = Some(Duration::from_millis(230));
     Plan { id: "fedcba9876543210".to_owned(), services: vec![orphan(), quiet, blocked()] }
+}
+
+/// Of four connections two are long, and one of those was made by nobody that slotd may look at.
+fn draining() -> Drain {
+    let connection = |port: u16, seconds: u64, silent, worker| Connection {
+        peer: ([127, 0, 0, 1], port).into(),
+        age: Duration::from_millis(seconds * 1000 + 100),
+        silent,
+        worker,
+    };
+    let longest = vec![
+        connection(50_001, 72, Some(Duration::from_millis(3200)), Some(4713)),
+        connection(50_002, 5, None, None),
+        connection(50_003, 4, Some(Duration::ZERO), Some(4713)),
+        connection(50_004, 0, Some(Duration::ZERO), None),
+    ];
+    Drain { slot: SlotName::new("real1"), open: 4, longest }
 }
 
 fn orphan() -> ServicePlan {
@@ -100,6 +120,7 @@ fn orphan() -> ServicePlan {
             proxied: None,
             unknown: vec!["loaded: nginx answered 404 to the probe".to_owned()],
         },
+        drain: None,
         rollback: Rollback {
             kind: RollbackKind::None,
             version: None,
@@ -122,6 +143,7 @@ fn blocked() -> ServicePlan {
             slot("real2", 8082, SlotState::Occupied, None, None),
         ],
         route: route("real1"),
+        drain: None,
         rollback: back(RollbackKind::Cold, "1.0.0"),
         past: Past { starts: Some(starts()), ..Past::default() },
     };
@@ -184,7 +206,7 @@ pub(crate) fn events() -> Vec<Event> {
     ]
 }
 
-/// Two deployments, the second one not good.
+/// Two deployments, the second one not good, and a stop that cut connections.
 pub(crate) fn history() -> HistoryDocument {
     let phase = |name: &str, took_ms| Phase { name: name.to_owned(), took_ms };
     let one = |began: i64, took_ms: u64, version: &str, outcome: &str, why: Option<&str>| Deployment {
@@ -197,10 +219,12 @@ pub(crate) fn history() -> HistoryDocument {
         outcome: outcome.to_owned(),
         phases: vec![phase("install", 120), phase("start", 15_000)],
         why: why.map(str::to_owned),
+        cut: (outcome == "not_clean").then_some(CutDocument { connections: 2, oldest_ms: Some(122_300) }),
     };
     let deployments = vec![
         one(1_795_343_465_000, 15_400, "1.0.1", "deployed", None),
         one(1_795_343_965_000, 65_400, "1.0.2", "quarantined", Some("it failed 3 times: exit status 1")),
+        one(1_795_344_465_000, 0, "1.0.1", "not_clean", Some("the drain deadline cut 2 open connections, the oldest …")),
     ];
     HistoryDocument::new(vec![
         ServiceHistory { name: "fresh".to_owned(), deployments: vec![] },

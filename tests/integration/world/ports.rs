@@ -1,8 +1,10 @@
 //! Ports: who listens, who is in the way, what is open.
 
+use std::time::Duration;
+
 use slotd::host::processes::{PortFact, PortQuestion};
 use slotd::model::id::Port;
-use slotd::model::observed::{Observation, Occupant, Owner};
+use slotd::model::observed::{Connection, Observation, Occupant, Owner};
 
 use super::State;
 use super::processes::Process;
@@ -37,10 +39,12 @@ impl State {
     }
 
     /// Connections linger for a while after the last moment in which the port was routed to.
-    pub(super) fn open_towards(&self, port: Port) -> u32 {
+    pub(super) fn open_towards(&self, port: Port) -> Vec<Connection> {
         let last = self.last_routed.get(&port).copied().unwrap_or(0);
         let routed = self.routed().contains(&port);
-        u32::from(routed || (last > 0 && self.now < last + self.lingering))
+        let open = routed || (last > 0 && self.now < last + self.lingering);
+        let connection = || Connection { peer: ([127, 0, 0, 1], 50_000).into(), age: Duration::ZERO, silent: None, worker: None };
+        open.then(connection).into_iter().collect()
     }
 }
 

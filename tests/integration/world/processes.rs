@@ -1,5 +1,7 @@
 //! Processes: born by `start`, or by others; they listen, get ready, answer, and end.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use slotd::host::processes::{Bearer, Found, PortFact, PortQuestion, ProcessError
 use slotd::model::boot::{BootForm, Jvm};
 use slotd::model::desired::{LaunchSpec, ServiceSpec};
 use slotd::model::id::{ArchiveId, Cookie, Digest, Identity, Port, ReleaseId, ServiceName, SlotName};
-use slotd::model::observed::{Answer, Exit, ExitCause, Observation};
+use slotd::model::observed::{Answer, Connection, Exit, ExitCause, Observation};
 
 use super::sight::Sight;
 use super::{Due, State, World};
@@ -288,11 +290,16 @@ impl Processes for World {
         })
     }
 
-    fn open(&self, port: Port) -> Observation<u32> {
+    fn open(&self, port: Port) -> Observation<Vec<Connection>> {
         if let Some(why) = self.hides(Sight::Open) {
             return Observation::Unknown(why);
         }
         Observation::Known(self.see().open_towards(port))
+    }
+
+    fn callers(&self, port: Port, among: &[u32]) -> BTreeMap<SocketAddr, u32> {
+        let open = self.see().open_towards(port);
+        open.into_iter().zip(among).map(|(connection, pid)| (connection.peer, *pid)).collect()
     }
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {

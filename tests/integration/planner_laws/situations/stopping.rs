@@ -26,7 +26,7 @@ fn ended(h: &mut Host, cause: ExitCause, tail: &[&str]) {
 
 fn traffic(open: u32, quiet: u64, samples: u32) -> Observation<slotd::model::observed::Traffic> {
     let quiet = std::time::Duration::from_millis(quiet);
-    Observation::Known(slotd::model::observed::Traffic { open, quiet, samples })
+    Observation::Known(slotd::model::observed::Traffic { open, quiet, samples, longest: Vec::new() })
 }
 
 /// Processes that end, are to end, or are in the way.
