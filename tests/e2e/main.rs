@@ -6,6 +6,7 @@ mod audit;
 mod boot;
 mod conflicts;
 mod deploy;
+mod drain;
 mod failover;
 mod harness;
 mod interrupted;

@@ -96,7 +96,7 @@ pub(crate) fn head(method: &str, path: &str, connection: &str, length: Option<us
     format!("{method} {path} HTTP/1.1\r\nHost: site.test\r\nConnection: {connection}\r\n{length}\r\n").into_bytes()
 }
 
-fn connect(address: SocketAddr) -> Result<BufReader<TcpStream>, Broken> {
+pub(crate) fn connect(address: SocketAddr) -> Result<BufReader<TcpStream>, Broken> {
     let failed = |e: std::io::Error| if is_timeout(&e) { Broken::Timeout } else { Broken::Refused };
     let stream = TcpStream::connect_timeout(&address, TIMEOUT).map_err(failed)?;
     let prepared =
@@ -164,7 +164,7 @@ fn exactly(stream: &mut BufReader<TcpStream>, length: usize) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-fn line(stream: &mut BufReader<TcpStream>) -> Result<String, Broken> {
+pub(crate) fn line(stream: &mut BufReader<TcpStream>) -> Result<String, Broken> {
     let mut line = String::new();
     match stream.take(16 * 1024).read_line(&mut line) {
         Ok(_) if line.ends_with('\n') => Ok(line.trim_end().to_owned()),

@@ -10,12 +10,17 @@ use sha2::{Digest, Sha256};
 
 use super::client::{Answer, Broken, Connection, head};
 use super::report::{Kind, Origin, Outcome, Record, Report};
+use super::socket::Socket;
 use super::wait::{PATIENCE, until};
 
 /// Pieces of an upload, and the pause between two.
 const PIECES: usize = 20;
 const PIECE: usize = 8 * 1024;
 const PIECE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Texts over one WebSocket, and the pause between two.
+const TEXTS: usize = 30;
+const TEXT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many clients of each kind, and when they end at the latest.
 #[derive(Clone, Debug)]
@@ -151,21 +156,50 @@ impl Client {
     }
 
     fn request(&self, connection: &mut Connection, number: usize, origin: &mut Arc<Origin>) -> Record {
-        let question = Question::new(self.kind, number, self.mix.piece_pause);
         let begin = Instant::now();
+        if self.kind == Kind::Socket {
+            let (outcome, by) = match talk(self.address) {
+                Ok(by) => (Outcome::Good, by),
+                Err(outcome) => (outcome, Origin::default()),
+            };
+            return self.record(begin, outcome, by, origin);
+        }
+        let question = Question::new(self.kind, number, self.mix.piece_pause);
         let result = connection.exchange(&question.pieces(), question.pause);
-        let end = Instant::now();
         let outcome = question.judge(&result);
+        let by = result.map_or_else(|_| Origin::default(), |answer| Origin { slot: answer.slot, version: answer.version });
+        self.record(begin, outcome, by, origin)
+    }
+
+    fn record(&self, begin: Instant, outcome: Outcome, by: Origin, origin: &mut Arc<Origin>) -> Record {
+        let end = Instant::now();
         if outcome == Outcome::Good {
             self.shared.good.fetch_add(1, Ordering::Relaxed);
         }
         // as a rule it is the same as before, and one allocation serves thousands of records
-        let by = result.map_or_else(|_| Origin::default(), |answer| Origin { slot: answer.slot, version: answer.version });
         if **origin != by {
             *origin = Arc::new(by);
         }
         Record { kind: self.kind, begin, end, outcome, origin: Arc::clone(origin) }
     }
+}
+
+/// A WebSocket up to its clean end: each text has to come back, from the one who answered first.
+fn talk(address: SocketAddr) -> Result<Origin, Outcome> {
+    let mut socket = Socket::open(address).map_err(Outcome::Broken)?;
+    let mut by = None;
+    for number in 0..TEXTS {
+        let text = format!("text {number}");
+        let [slot, version, said] = socket.echo(&text).map_err(Outcome::Broken)?;
+        let origin = Origin { slot, version };
+        if said != text || by.as_ref().is_some_and(|by| *by != origin) {
+            return Err(Outcome::Wrong);
+        }
+        by = Some(origin);
+        thread::sleep(TEXT_PAUSE);
+    }
+    socket.close().map_err(Outcome::Broken)?;
+    by.ok_or(Outcome::Wrong)
 }
 
 /// A request, and what its answer has to hold.
@@ -205,6 +239,7 @@ impl Question {
                 let head = head("POST", "/echo", "keep-alive", Some(body.len()));
                 Self { head, piece: body.len(), body, pause: Duration::ZERO, expected: Expected::Body }
             }
+            Kind::Socket => unreachable!("it is no request of its own"),
             Kind::Upload => {
                 let body: Vec<u8> = (0..PIECES * PIECE).map(|at| (at * 31 + number).to_le_bytes()[0]).collect();
                 let head = head("POST", "/upload", "close", Some(body.len()));

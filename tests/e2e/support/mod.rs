@@ -10,5 +10,6 @@ pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod site;
 pub(crate) mod slotd;
+pub(crate) mod socket;
 pub(crate) mod status;
 pub(crate) mod wait;

@@ -22,7 +22,10 @@ impl Nginx {
     pub(crate) fn new(prefix: &Path, address: SocketAddr) -> Self {
         let include = prefix.join("conf.d/service-url.inc");
         let route = "location / { proxy_pass $service_url; proxy_set_header Host $http_host; }";
-        let server = format!("server {{\n    listen {address};\n    include {};\n    {route}\n  }}", include.display());
+        let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
+        let socket = format!("location /socket {{ proxy_pass $service_url; {upgrade} proxy_read_timeout 1h; }}");
+        let server =
+            format!("server {{\n    listen {address};\n    include {};\n    {route}\n    {socket}\n  }}", include.display());
         Self::serving(prefix, address, &server)
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Slow,
     /// A body that takes about two seconds to arrive; the answer has to be its length and its digest.
     Upload,
+    /// A WebSocket that is used for three seconds and then closed by the client.
+    Socket,
 }
 
 /// How it ended.

@@ -3,6 +3,7 @@ package com.example.webservice;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -48,6 +49,17 @@ public class DemoController {
     public Version slow(@RequestParam(defaultValue = "1000") long ms) throws InterruptedException {
         Thread.sleep(Math.min(Math.max(ms, 0), LONGEST_SLEEP_MS));
         return version();
+    }
+
+    /** Server-sent events: one answer that lasts. */
+    @GetMapping(value = "/events", produces = MediaType.TEXT_EVENT_STREAM_VALUE)
+    public void events(@RequestParam(defaultValue = "10") int count, @RequestParam(defaultValue = "1000") long ms, OutputStream out)
+            throws IOException, InterruptedException {
+        for (int number = 1; number <= count; number++) {
+            out.write("data: %d from %s\n\n".formatted(number, identity.slot()).getBytes(StandardCharsets.UTF_8));
+            out.flush();
+            Thread.sleep(Math.min(Math.max(ms, 0), LONGEST_SLEEP_MS));
+        }
     }
 
     @PostMapping(value = "/echo", consumes = MediaType.ALL_VALUE, produces = MediaType.APPLICATION_OCTET_STREAM_VALUE)

@@ -2,7 +2,14 @@ package com.example.webservice;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.WebSocket;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.boot.test.context.SpringBootTest;
@@ -37,6 +44,28 @@ class WebserviceTest {
         ResponseEntity<String> answer = http.getForEntity("/slow?ms=5", String.class);
         assertThat(answer.getHeaders().getFirst("X-Slot")).isEqualTo("default");
         assertThat(answer.getHeaders().getFirst("X-Version")).startsWith("1.0.1-SNAPSHOT-");
+    }
+
+    @Test
+    void eventsComeOneAfterAnother() {
+        assertThat(http.getForObject("/events?count=2&ms=1", String.class)).isEqualTo("data: 1 from default\n\ndata: 2 from default\n\n");
+    }
+
+    @Test
+    void theSocketGivesBackWhatItIsSentAndNamesItsSlot() throws Exception {
+        BlockingQueue<String> said = new LinkedBlockingQueue<>();
+        WebSocket.Listener listener = new WebSocket.Listener() {
+            @Override
+            public CompletionStage<?> onText(WebSocket socket, CharSequence text, boolean last) {
+                said.add(text.toString());
+                return WebSocket.Listener.super.onText(socket, text, last);
+            }
+        };
+        WebSocket socket = HttpClient.newHttpClient().newWebSocketBuilder()
+                .buildAsync(URI.create(http.getRootUri().replace("http:", "ws:") + "/socket"), listener).get(10, TimeUnit.SECONDS);
+        socket.sendText("hello", true).get(10, TimeUnit.SECONDS);
+        assertThat(said.poll(10, TimeUnit.SECONDS)).startsWith("default 1.0.1-SNAPSHOT-").endsWith(" hello");
+        socket.abort();
     }
 
     @Test
