@@ -203,15 +203,18 @@ mod tests {
     async fn after_a_whole_answer_the_connection_ends_as_usual() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let (ended, end) = std::sync::mpsc::channel::<()>();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept()?;
             let mut request = [0; 4096];
             let read = stream.read(&mut request)?;
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nreal1")?;
+            end.recv().map_err(io::Error::other)?;
             io::Result::Ok((String::from_utf8_lossy(&request[..read]).into_owned(), stream.read(&mut request)?))
         });
         let reply = get(&question(port), &Own::default()).await.unwrap();
         assert_eq!((reply.status, reply.body.as_deref()), (200, Some("real1")));
+        ended.send(()).unwrap();
         let (asked, end) = server.join().unwrap().expect("an end, and no reset");
         assert!(
             asked.starts_with("GET /profile HTTP/1.1\r\n") && asked.contains(&format!("host: 127.0.0.1:{port}\r\n")),
