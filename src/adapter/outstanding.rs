@@ -36,13 +36,12 @@ impl Outstanding {
         patience: Duration,
         ask: impl FnOnce(Own) -> F,
     ) -> Option<Answer> {
-        let (mut asked, patience) = match self.take(question, of) {
-            Some(asked) => (asked, Duration::ZERO),
-            None => {
-                let own = Own::default();
-                let answer = tokio::spawn(ask(Own::clone(&own)));
-                (Asked { question: question.clone(), of: of.clone(), answer, own }, patience)
-            }
+        let (mut asked, patience) = if let Some(asked) = self.take(question, of) {
+            (asked, Duration::ZERO)
+        } else {
+            let own = Own::default();
+            let answer = tokio::spawn(ask(Own::clone(&own)));
+            (Asked { question: question.clone(), of: of.clone(), answer, own }, patience)
         };
         let Ok(answer) = tokio::time::timeout(patience, &mut asked.answer).await else {
             self.0.borrow_mut().insert(question.port, asked);
