@@ -57,10 +57,14 @@ impl Slotd {
         self.told.as_ref().map_or(self.next, |(at, _)| self.next.min(*at))
     }
 
+    /// Whether it is given another manifest now.
+    pub(crate) fn is_told(&self, now: u64) -> bool {
+        self.told.as_ref().is_some_and(|(at, _)| *at <= now)
+    }
+
     /// Accepts what it was given, and makes one pass.
     pub(crate) fn pass(&mut self, world: &World, tally: &mut Tally) -> Fate {
-        let now = world.see().now;
-        if self.told.as_ref().is_some_and(|(at, _)| *at <= now) {
+        if self.is_told(world.see().now) {
             (self.goal, self.accepted) = (self.told.take().map(|(_, goal)| goal).unwrap(), false);
         }
         let mut result = None;

@@ -1,6 +1,6 @@
 //! The laws: what holds at every pass, and where a story has to end.
 
-use slotd::model::id::SlotName;
+use slotd::model::id::{ReleaseId, SlotName};
 use slotd::model::ledger::SlotRecord;
 use slotd::model::status::{HoldKind, Reason, Status};
 use slotd::plan::hold::Hold;
@@ -11,7 +11,9 @@ use slotd::reconcile::Outcome;
 
 use crate::run::Run;
 use crate::story::{Change, Kind};
+use crate::summary::PAUSE;
 use crate::world::fault::Fault;
+use crate::world::memory::Kept;
 use crate::world::nginx::Text;
 use crate::world::sight::Sight;
 
@@ -66,11 +68,29 @@ impl Run {
                 *self.tries.0.entry(release.clone()).or_default() += 1;
             }
         }
+        for release in self.undecided() {
+            self.tries.0.entry(release).and_modify(|times| *times = times.saturating_sub(1));
+        }
         let limit = self.spec.slot_policy.max_attempts;
         if let Some((release, times)) = self.tries.0.iter().find(|(_, times)| **times > limit) {
             let what = format!("{release} was started {times} times, and slot_policy.max_attempts is {limit}");
             self.breaks("S12", what);
         }
+    }
+
+    /// Starts that say nothing of their release: its port was taken between the probe and the bind, which spends no attempt, or it was
+    /// stopped because something else is asked for, while it was well or its deadline was still to come.
+    fn undecided(&mut self) -> Vec<ReleaseId> {
+        let mut state = self.world.touch();
+        let mut all = std::mem::take(&mut state.collisions);
+        let (now, deadline) = (state.now, u64::try_from(self.spec.health.deadline.as_millis()).unwrap());
+        let pids = self.tally.acts.iter().filter_map(|act| match act {
+            Act::Stop { process, .. } => Some(process.pid),
+            _other => None,
+        });
+        let stopped = pids.filter_map(|pid| state.processes.get(&pid));
+        all.extend(stopped.filter(|p| p.is_well(now) || now - p.born < deadline).map(|p| p.release.clone()));
+        all
     }
 
     /// The rest of the story from the moment when nothing new happens any more.
@@ -203,19 +223,27 @@ impl Run {
         let bad = |digest: &slotd::model::id::Digest| self.kinds.get(digest).is_some_and(|kind| !kind.is_good());
         let wanted = self.plan.iter().flat_map(|plan| &plan.services).find_map(|s| s.view.desired.as_ref()?.sha256.clone());
         let state = self.world.see();
-        wanted.as_ref().is_some_and(bad) || state.processes.values().any(|p| bad(&p.digest))
+        let recorded = |kept: &Kept| {
+            let releases = kept.read.slots.values().filter_map(|record| record.release.as_ref());
+            releases.filter_map(|id| kept.read.releases.get(id)).any(|release| bad(&release.digest))
+        };
+        // What has died and waits for its next start is in the ledger alone.
+        let waits = state.ledgers.get(&self.spec.name).is_some_and(recorded);
+        wanted.as_ref().is_some_and(bad) || waits || state.processes.values().any(|p| bad(&p.digest))
     }
 
     /// L3: nothing is done again and again.
     fn does_not_storm(&mut self, rested: bool) {
         let before = self.world.see().counts.clone();
+        // What lies in wait now may be over by then, and was more than nothing.
+        let clear = self.world.see().sights.is_clear();
         self.until(self.now() + WATCH);
         let after = self.world.see().counts.clone();
         for word in ["start", "reload", "write", "cut", "term", "install"] {
             let count = |counts: &crate::world::Counts| counts.get(word).copied().unwrap_or(0);
             let done = count(&after) - count(&before);
             let limit = match word {
-                _ if rested && self.holds().is_empty() && !self.tries_in_vain() && self.world.see().sights.is_clear() => 0,
+                _ if rested && self.holds().is_empty() && !self.tries_in_vain() && clear => 0,
                 "write" if self.world.see().nginx.broken => VAIN,
                 // Led on and put back each time.
                 "write" if self.world.see().nginx.loses_reloads => 2 * STORM,
@@ -232,7 +260,9 @@ impl Run {
         let state = self.world.see();
         let include = state.includes.get(&self.spec.proxy.include);
         let person = state.ledgers.get(&self.spec.name).map(|kept| kept.read.person.clone()).unwrap_or_default();
-        let dark = |sights: &[Sight]| sights.iter().any(|sight| state.sights.hides(*sight));
+        // The hold is of the last look, which may have been the last in vain.
+        let hidden = |sight: &Sight| state.sights.hides(*sight) || state.sights.dark.get(sight) == Some(&self.looked);
+        let dark = |sights: &[Sight]| sights.iter().any(hidden);
         let port_is_taken = |p: slotd::model::id::Port| !state.is_unclaimed(p);
         match reason {
             Reason::PortTaken => {
@@ -254,7 +284,8 @@ impl Run {
                 let on_disk = state.on_disk(&self.spec.proxy.include);
                 state.routes(&self.spec.proxy.include).any(|port| port != on_disk)
             }
-            Reason::RouteFailed => state.refused > 0,
+            // What was refused is the reason until the next try.
+            Reason::RouteFailed => state.refused > 0 || state.refused_at.is_some_and(|at| state.now - at <= PAUSE),
             Reason::LowMemory => state.memory < 1 << 30,
             Reason::ArtifactMissing => {
                 !state.jars.contains_key(&self.spec.jar.path)

@@ -47,6 +47,10 @@ pub(crate) struct Run {
     pub(crate) began: u64,
     /// The last plan of the controller.
     pub(crate) plan: Option<Plan>,
+    /// When it was made.
+    pub(crate) looked: u64,
+    /// Whether each word of a person was heard.
+    pub(crate) heard: Vec<bool>,
     /// When slotd changed something last.
     pub(crate) moved: u64,
     at_once: (u64, u32),
@@ -54,7 +58,7 @@ pub(crate) struct Run {
     /// Wishes that came while the one before was still being worked on.
     pub(crate) hasty: u32,
     pub(crate) tally: Tally,
-    /// Starts of a release that have come to nothing, and how much others had done by the last of them.
+    /// Starts of a release that did not come to serve, and how much others had done by the last of them.
     pub(crate) tries: (BTreeMap<ReleaseId, u32>, u32),
     pub(crate) violations: Vec<Violation>,
 }
@@ -77,6 +81,8 @@ impl Run {
             dice: Dice(story.seed ^ 0x5107),
             began,
             plan: None,
+            looked: 0,
+            heard: Vec::new(),
             moved: began,
             at_once: (0, 0),
             befallen: BTreeMap::new(),
@@ -234,6 +240,9 @@ impl Run {
         self.excuse();
         self.tally.passes += 1;
         (self.tally.began, self.tally.acts) = (0, Vec::new());
+        if self.slotds[index].is_told(self.now()) {
+            self.tries.0.clear();
+        }
         let forgotten = self.is_forgotten(index);
         let fate = self.slotds[index].pass(&self.world, &mut self.tally);
         self.tells();
@@ -246,6 +255,8 @@ impl Run {
             Fate::Failed(error) => self.failed(index, &error),
             Fate::Passed(outcome) => self.passed(index, *outcome, changes - usize::from(forgotten && changes > 0)),
         }
+        // What ended during the pass is noticed as soon as it is waited for.
+        self.wakes();
         self.is_circle();
         let breach = self.world.see().judge.breaches.first().cloned();
         if let Some(breach) = breach {
@@ -301,7 +312,7 @@ impl Run {
             self.forgets(index);
         }
         if index == 0 {
-            self.plan = Some(outcome.plan);
+            (self.plan, self.looked) = (Some(outcome.plan), self.now());
         }
     }
 
@@ -428,6 +439,7 @@ impl Run {
         let world = &self.world;
         let mut said = None;
         world.survives(|| said = Some(block_on(decide(world, &goal, decision))));
+        self.heard.push(matches!(said, Some(Ok(_))));
         self.world.touch().note(|| match said {
             Some(Ok(said)) => said.into_iter().map(|(_, sentence)| sentence).collect(),
             Some(Err(error)) => format!("not said: {error}"),

@@ -1,14 +1,18 @@
 //! Update summaries: how often each kind of step ran, against the same wishes on a host where nothing goes wrong. A right end with
 //! needless starts, stops, reloads or moves of the traffic is a failure.
 
+use slotd::model::id::Port;
+use slotd::model::status::Reason;
+
 use crate::oracle::{REST, WATCH};
 use crate::run::{Run, Violation};
-use crate::story::{Story, What, kind};
+use crate::story::{Change, Story, What, kind};
 use crate::tell;
 use crate::world::fault::Fault;
+use crate::world::sight::Sight;
 
 /// The longest pause of the product between two tries: `RELOAD_AGAIN` of the planner, `LONGEST` of the refusals.
-const PAUSE: u64 = 30_000;
+pub(crate) const PAUSE: u64 = 30_000;
 
 /// Steps that others notice, in the order of an [`Allowance`].
 const STEPS: [&str; 5] = ["start", "stop", "write_include", "reload", "cutover"];
@@ -16,12 +20,18 @@ const STEPS: [&str; 5] = ["start", "stop", "write_include", "reload", "cutover"]
 /// So many more of each, at most.
 type Allowance = [u32; 5];
 
+/// Bad answers in a row that make a live process be replaced, as in the planner.
+const BAD_ANSWERS: usize = 3;
+
 /// Compares a calm story with its reference; a release that fails by itself is started as often as there is time, so there is none.
 pub(crate) fn compare(story: &Story, run: &Run) -> Option<Violation> {
     if !story.calm || !run.violations.is_empty() || run.kinds.values().any(|kind| !kind.is_good()) {
         return None;
     }
     let reference = tell(&story.reference()?, false);
+    if !is_comparable(story, run, &reference) {
+        return None;
+    }
     let allowed =
         story.troubles().map(|what| allowance(story, what)).fold([0; 5], |sum, one| std::array::from_fn(|i| sum[i] + one[i]));
     STEPS.iter().zip(allowed).find_map(|(step, more)| {
@@ -30,6 +40,30 @@ pub(crate) fn compare(story: &Story, run: &Run) -> Option<Violation> {
         let what = || format!("`{step}` was done {done} times; without the fault {needed}, and {more} more are allowed");
         (done > needed + more).then(|| Violation { law: "summary", what: what() })
     })
+}
+
+/// Whether both had the same to do: each word of a person was heard in both, what held the reference up did not end with the fault, and
+/// no deployment came so late that another kind of cutover is asked for by then.
+fn is_comparable(story: &Story, run: &Run, reference: &Run) -> bool {
+    let held = |reasons: &[Reason]| reasons.iter().any(|reason| reference.tally.reasons.contains_key(reason));
+    let freed = story.troubles().any(|what| held(ends(what)));
+    let trouble = story.events.iter().find(|(_, what)| story.troubles().any(|trouble| std::ptr::eq(trouble, what)));
+    let turns = |what: &What| matches!(what, What::Wants(Change::Mode(_)));
+    let turned = story.events.iter().any(|(at, what)| turns(what) && trouble.is_some_and(|(begins, _)| begins < at));
+    run.heard == reference.heard && !freed && !turned
+}
+
+/// The holds that a trouble may end, so that more can be done than without it.
+fn ends(what: &What) -> &'static [Reason] {
+    match what.kind() {
+        // Who has died holds no port; what waits for a person serves where nothing else does.
+        "crash" | "reboot" | "ambush" => &[Reason::PortTaken, Reason::AwaitingPromotion],
+        // What a person said is forgotten, and so is what a port was held by.
+        "ledger_lost" | "ledger_older" => {
+            &[Reason::PortTaken, Reason::AwaitingPromotion, Reason::Paused, Reason::RolledBack, Reason::Down]
+        }
+        _ => &[Reason::AwaitingPromotion],
+    }
 }
 
 /// What one trouble may cost beyond what was asked for.
@@ -46,6 +80,11 @@ fn allowance(story: &Story, what: &What) -> Allowance {
         What::Kill(..) => [0, 1, 2, 1, 1],
         // What could not be done is taken back and done again.
         What::Refused(_) => [1, 1, 1, 1, 1],
+        // A good answer that is lost is a bad one; each process that is replaced for it takes three, and is taken for lost itself at its
+        // deadline alone.
+        What::Hidden(Sight::Health, _, times) => {
+            of(&Fault::Crash(Port(0)), 1).map(|n| n * u32::try_from(times.div_ceil(BAD_ANSWERS)).unwrap())
+        }
         // What cannot be seen is waited for.
         What::Hidden(..) | What::Wants(_) | What::Says(_) | What::Applies => [0; 5],
     }

@@ -8,7 +8,7 @@ pub(crate) mod drive;
 pub(crate) mod fault;
 pub(crate) mod judge;
 pub(crate) mod manifest;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod nginx;
 pub(crate) mod ports;
 pub(crate) mod processes;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use slotd::host::clock::Clock;
 use slotd::host::ledgers::HistoryLine;
 use slotd::model::boot::Archive;
-use slotd::model::id::{ArchiveId, BootId, Cookie, Digest, Moment, Now, Port, ServiceName, SlotName};
+use slotd::model::id::{ArchiveId, BootId, Cookie, Digest, Moment, Now, Port, ReleaseId, ServiceName, SlotName};
 use slotd::model::observed::ExitCause;
 use slotd::model::wake::Wake;
 
@@ -117,6 +117,10 @@ pub(crate) struct State {
     pub(crate) refused: u32,
     /// The change after so many others fails.
     pub(crate) refuse_in: Option<usize>,
+    /// When a change failed last.
+    pub(crate) refused_at: Option<u64>,
+    /// What was started and found its port in use, since somebody last asked.
+    pub(crate) collisions: Vec<ReleaseId>,
     /// Processes cannot be read.
     pub(crate) blind: bool,
     /// The processes on these ports cannot be read.
@@ -184,6 +188,8 @@ impl World {
             memory: 8 << 30,
             refused: 0,
             refuse_in: None,
+            refused_at: None,
+            collisions: Vec::new(),
             blind: false,
             unreadable: BTreeSet::new(),
             unlisted: BTreeSet::new(),
@@ -275,7 +281,7 @@ impl World {
         let due = state.refuse_in.take();
         state.refuse_in = due.and_then(|left| left.checked_sub(1));
         if state.refused > 0 || due == Some(0) {
-            state.refused = state.refused.saturating_sub(1);
+            (state.refused, state.refused_at) = (state.refused.saturating_sub(1), Some(state.now));
             state.note(|| "  fails".to_owned());
             return Err(refusal(std::io::Error::other("no space left on device")));
         }

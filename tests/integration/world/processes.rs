@@ -66,10 +66,14 @@ impl Process {
 
     /// Whether it answers as it should.
     pub(crate) fn is_ready(&self, now: u64) -> bool {
+        self.listening && self.is_well(now) && !self.told
+    }
+
+    /// Whether it would answer as it should, if it were not told to end.
+    pub(crate) fn is_well(&self, now: u64) -> bool {
         let age = now.saturating_sub(self.born);
         let up = self.behaviour.ready.is_some_and(|at| age >= at);
-        let well = self.behaviour.sickens.is_none_or(|at| age < at) && !self.sick;
-        self.listening && up && well && !self.told
+        up && self.behaviour.sickens.is_none_or(|at| age < at) && !self.sick
     }
 
     fn found(&self, now: u64) -> Found {
@@ -144,6 +148,7 @@ impl State {
         let port = self.processes.get(&pid)?.port;
         if self.foreigners.contains_key(&port) || self.at_port(port).is_some_and(|p| p.pid != pid) {
             self.note(|| format!("process {pid} finds port {port} in use"));
+            self.collisions.extend(self.processes.get(&pid).map(|p| p.release.clone()));
             self.end(pid, ExitCause::AddressInUse);
             return None;
         }
@@ -363,6 +368,9 @@ impl Processes for World {
 impl Probes for World {
     async fn ask(&self, question: &Question) -> Answer {
         if let Some(why) = self.hides(Sight::Health) {
+            let mut state = self.touch();
+            // An answer that is lost is no unknown: slotd is told the same as by one who does not answer.
+            state.judge.last_fault = Some(state.now);
             return Answer::None { why };
         }
         let found = || self.see().answer(question);

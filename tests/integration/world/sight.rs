@@ -50,6 +50,8 @@ pub(crate) struct Sights {
     pub(crate) taken: BTreeMap<Sight, usize>,
     /// The looks of a kind that are in vain: after so many more, so many.
     hidden: BTreeMap<Sight, (usize, usize)>,
+    /// When a look of a kind was in vain last.
+    pub(crate) dark: BTreeMap<Sight, u64>,
     /// This befalls the world at the look after so many more, whatever it is at.
     ambush: Option<(usize, Box<Fault>)>,
     /// The look after so many more, whatever it is at, is in vain.
@@ -169,6 +171,8 @@ impl World {
             return None;
         }
         state.note(|| format!("! {sight:?} cannot be seen"));
+        let now = state.now;
+        state.sights.dark.insert(sight, now);
         Some(format!("{sight:?} cannot be seen"))
     }
 }
