@@ -296,6 +296,7 @@ mod tests {
             stopping: None,
             killing: None,
             condemned: None,
+            thawed: None,
             log: host.next_log(&web, &slot),
         };
         let ledger = Ledger { slots: [(slot.clone(), record)].into(), ..Ledger::default() };

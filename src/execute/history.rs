@@ -57,7 +57,7 @@ fn afterwards(scene: &Scene<'_>, act: &Act, before: &Ledger, ends_a_deployment: 
         let version = before.releases.get(release).map_or_else(|| release.to_string(), |r| r.version.clone());
         return Some(plain(&version, release.as_str(), "", Outcome::Reverted, cause.clone(), with));
     }
-    if let Act::Stop { slot, cut, .. } = act
+    if let Act::Stop { slot, cut, .. } | Act::Freeze { slot, cut, .. } = act
         && *cut > 0
     {
         let version = before.slots.get(slot).map_or("unknown", |r| r.version.as_str());

@@ -1,6 +1,7 @@
 //! Carries out one step: the precondition once more, the act, the proof. Has no policy: what is done was decided by the plan.
 
 pub mod history;
+mod launch;
 mod vacancy;
 
 use std::collections::BTreeMap;
@@ -11,11 +12,10 @@ use crate::host::Host;
 use crate::host::artifacts::ArtifactError;
 use crate::host::ledgers::LedgerError;
 use crate::host::probes::Question;
-use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal, StartOrder};
+use crate::host::processes::{Bearer, PortQuestion, ProcessError, Signal};
 use crate::host::proxy::ProxyError;
-use crate::model::boot::BootForm;
-use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
-use crate::model::id::{ArchiveId, Identity, Port, ReleaseId, SlotName};
+use crate::model::desired::ServiceSpec;
+use crate::model::id::{Identity, Port, SlotName};
 use crate::model::ledger::{Ledger, ResolvedJar};
 use crate::model::observed::{Answer, Observation, ObservedService, Occupant};
 use crate::model::release::{Release, bind_address};
@@ -240,10 +240,18 @@ async fn carry_out<H: Host>(
             host.reload(&spec.proxy, nginx)?;
         }
         Act::TidyFlags { slots } => slots.iter().try_for_each(|slot| host.cut(&spec.proxy, Some(slot), None))?,
-        Act::Start { slot, boot, .. } => return start(host, scene, ledger, (slot, boot), with).map(Some),
-        Act::Train { slot, release, archive, .. } => train(host, scene, (slot, release), archive)?,
+        Act::Start { slot, boot, .. } => return launch::start(host, scene, ledger, (slot, boot), with).map(Some),
+        Act::Train { slot, release, archive, .. } => launch::train(host, scene, (slot, release), archive)?,
         Act::Cutover { from, to, .. } => cut_over(host, scene, from, to).await?,
-        Act::Stop { process, .. } => signal_family(host, process, &[], Signal::Term)?,
+        Act::Stop { slot, process, .. } => {
+            signal_family(host, process, &[], Signal::Term)?;
+            if is_frozen(scene, slot) {
+                // TERM waits until the process goes on (signal(7)).
+                signal_family(host, process, &[], Signal::Thaw)?;
+            }
+        }
+        Act::Freeze { process, .. } => signal_family(host, process, &[], Signal::Freeze)?,
+        Act::Thaw { process, .. } => signal_family(host, process, &[], Signal::Thaw)?,
         Act::Kill { processes, .. } => {
             let Some((first, rest)) = processes.split_first() else { return Ok(None) };
             signal_family(host, first, rest, Signal::Kill)?;
@@ -267,6 +275,10 @@ async fn carry_out<H: Host>(
     Ok(None)
 }
 
+fn is_frozen(scene: &Scene<'_>, slot: &SlotName) -> bool {
+    scene.seen.slots.get(slot).and_then(|seen| seen.process.known()).is_some_and(|process| process.frozen)
+}
+
 fn moved(expected: &'static str, found: &str) -> ExecuteError {
     ExecuteError::Moved { expected, found: found.to_owned() }
 }
@@ -288,75 +300,6 @@ fn write<H: Host>(host: &H, scene: &Scene<'_>, ledger: &Ledger, live: &SlotName)
     }
     let Some(text) = &ledger.route else { return Err(moved("a route in the ledger", "there is none")) };
     Ok(host.write(scene.spec, text, live, scene.seen.route.nginx.known())?)
-}
-
-fn start<H: Host>(
-    host: &H,
-    scene: &Scene<'_>,
-    ledger: &Ledger,
-    (slot, boot): (&SlotName, &BootForm),
-    with: &Prepared,
-) -> Result<Identity, ExecuteError> {
-    vacancy::vacant(host, scene, slot)?;
-    let record = ledger.slots.get(slot);
-    let release = record.and_then(|r| r.release.as_ref()).and_then(|id| ledger.releases.get(id));
-    let (Some(record), Some(release)) = (record, release) else {
-        return Err(moved("a known release", "the ledger does not have it"));
-    };
-    let order = StartOrder {
-        service: scene.spec.name.clone(),
-        slot: slot.clone(),
-        release: release.id.clone(),
-        cookie: with.random.clone(),
-        port: record.port,
-        digest: release.digest.clone(),
-        boot: boot.clone(),
-        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
-        env_file: release.env_file.clone(),
-        log: with.log.clone(),
-    };
-    Ok(host.start(&order)?)
-}
-
-/// As the slot was started, but for the port: the one that is bound there is the live process's.
-fn train<H: Host>(
-    host: &H,
-    scene: &Scene<'_>,
-    (slot, release): (&SlotName, &ReleaseId),
-    archive: &ArchiveId,
-) -> Result<(), ExecuteError> {
-    let ledger = &scene.seen.ledger;
-    let (Some(record), Some(release)) = (ledger.slots.get(slot), ledger.releases.get(release)) else {
-        return Err(moved("a known release", "the ledger does not have it"));
-    };
-    let order = StartOrder {
-        service: scene.spec.name.clone(),
-        slot: slot.clone(),
-        release: release.id.clone(),
-        cookie: host.random(),
-        port: record.port,
-        digest: release.digest.clone(),
-        boot: BootForm::Extracted,
-        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
-        env_file: release.env_file.clone(),
-        log: PathBuf::new(),
-    };
-    Ok(host.train(&order, archive, scene.spec.health.deadline)?)
-}
-
-/// Fills the placeholders of every string in.
-fn filled(launch: &LaunchSpec, spec: &ServiceSpec, slot: &SlotName, port: Port, version: &str) -> LaunchSpec {
-    let one = |text: &String| fill(text, &spec.name, slot, port, version);
-    let all = |list: &[String]| list.iter().map(one).collect();
-    LaunchSpec {
-        java: one(&launch.java),
-        jvm_args: all(&launch.jvm_args),
-        args: all(&launch.args),
-        profiles: all(&launch.profiles),
-        config_locations: all(&launch.config_locations),
-        env: launch.env.iter().map(|(key, value)| (key.clone(), one(value))).collect(),
-        ..launch.clone()
-    }
 }
 
 /// One system call, then the proof in band; what cannot be proven goes back.

@@ -18,6 +18,8 @@ pub struct Found {
     pub identity: Identity,
     /// Resident memory in bytes.
     pub resident: u64,
+    /// Whether it is stopped in place.
+    pub frozen: bool,
     /// Time since it started.
     pub age: Duration,
 }
@@ -102,6 +104,10 @@ pub enum Signal {
     Term,
     /// End.
     Kill,
+    /// Stop in place, which no process can refuse (STOP).
+    Freeze,
+    /// Go on (CONT).
+    Thaw,
 }
 
 /// Processes and ports of the machine.

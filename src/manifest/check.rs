@@ -8,10 +8,8 @@ use crate::manifest::problem::Faults;
 use crate::manifest::scalar;
 
 /// What is documented elsewhere but not in this version: the type in the schema, the key or the value, what to say.
-const NOT_YET: [(&str, &str, &str); 2] = [
-    ("Jar", "url", "jar.url is not supported by this version; download the jar and name it with jar.path"),
-    ("Standby", "frozen", "frozen is not supported by this version; use running or stopped"),
-];
+const NOT_YET: [(&str, &str, &str); 1] =
+    [("Jar", "url", "jar.url is not supported by this version; download the jar and name it with jar.path")];
 
 /// The manifest as JSON without what was faulty, or `None` when too little is left to say more about it.
 pub(super) fn check(schema: &Value, root: &Node, faults: &mut Faults) -> Option<Value> {

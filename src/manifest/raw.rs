@@ -97,7 +97,7 @@ pub(super) struct SlotPolicy {
     /// What becomes of the old slot once it has drained.
     #[schemars(with = "Standby")]
     pub(super) standby: desired::Standby,
-    /// A running standby is stopped after this long; null: kept until its slot is needed.
+    /// A running or frozen standby is stopped after this long; null: kept until its slot is needed.
     pub(super) standby_for: Option<Span>,
     /// The old slot stays reachable at least this long after a cutover: nginx may still be receiving an upload for it.
     pub(super) drain: Span,
@@ -253,6 +253,7 @@ macro_rules! choices {
 choices! {
     Standby {
         Running: "It goes on running: a warm way back.",
+        Frozen: "It is stopped in place (SIGSTOP) and uses no CPU: no timer of it runs twice beside the new release. For a way back it goes on and is asked before any traffic returns; what others keep for it meanwhile (pooled connections, leases, sessions, locks) may have ended by then.",
         Stopped: "It is stopped.",
     }
     Promote {

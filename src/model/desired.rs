@@ -72,6 +72,8 @@ pub struct SlotSpec {
 pub enum Standby {
     /// It goes on running: a warm way back.
     Running,
+    /// It is stopped in place (SIGSTOP): it uses no CPU and runs no timer, and is there again as soon as it is continued.
+    Frozen,
     /// It is stopped.
     Stopped,
 }
@@ -128,7 +130,7 @@ pub enum Boot {
 pub struct SlotPolicy {
     /// What becomes of the old slot once it has drained.
     pub standby: Standby,
-    /// A running standby is stopped after this long; `None`: kept until its slot is needed.
+    /// A running or frozen standby is stopped after this long; `None`: kept until its slot is needed.
     pub standby_for: Option<Duration>,
     /// The old slot stays reachable at least this long after a cutover.
     pub drain: Duration,

@@ -134,6 +134,9 @@ pub struct SlotRecord {
     pub killing: Option<Moment>,
     /// Why it is to be stopped, although nobody has done so yet: it failed.
     pub condemned: Option<String>,
+    /// When it was last continued after it had been stopped in place; a ledger of before that was possible has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thawed: Option<Moment>,
     /// Its log file.
     pub log: PathBuf,
 }

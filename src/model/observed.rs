@@ -132,6 +132,8 @@ pub struct ObservedProcess {
     pub listens: Observation<bool>,
     /// Resident memory in bytes (`/proc/PID/statm`).
     pub resident: u64,
+    /// Whether it is stopped in place and does nothing until it is continued (state `T` of proc(5)).
+    pub frozen: bool,
     /// Time since it started.
     pub age: Duration,
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Past {
     /// The last way back to a standby that ran, from the command to nginx's proof.
     pub warm: Option<Duration>,
+    /// The last way back to a standby that was stopped in place, from the command to nginx's proof.
+    pub frozen: Option<Duration>,
     /// The last way back that began with a start, from the command to nginx's proof.
     pub cold: Option<Duration>,
     /// The last starts that took traffic.

@@ -13,8 +13,8 @@ const ROOM: u32 = 2;
 
 /// What these lines, oldest first, say.
 pub fn past(lines: &[HistoryLine]) -> Past {
-    let last = |cold| lines.iter().rev().find(|l| l.outcome == Outcome::RolledBack && started(l) == cold).map(took);
-    Past { warm: last(false), cold: last(true), starts: starts(lines) }
+    let last = |kind| lines.iter().rev().find(|l| l.outcome == Outcome::RolledBack && beginning(l) == kind).map(took);
+    Past { warm: last(None), frozen: last(Some("thaw")), cold: last(Some("start")), starts: starts(lines) }
 }
 
 /// What a person should know of a deadline that the starts of this host come near to.
@@ -43,9 +43,10 @@ fn start(line: &HistoryLine) -> Option<Duration> {
     Some(Duration::from_millis(line.phases[started + 1..=moved].iter().map(|(_, millis)| millis).sum()))
 }
 
-/// Whether a deployment began with a start.
-fn started(line: &HistoryLine) -> bool {
-    line.phases.iter().any(|(name, _)| name == "start")
+/// What brought the release of a deployment about, unless it ran already. A start counts more than a process that was continued and
+/// did not answer.
+fn beginning(line: &HistoryLine) -> Option<&'static str> {
+    ["start", "thaw"].into_iter().find(|kind| line.phases.iter().any(|(name, _)| name == kind))
 }
 
 /// By the phases, which a wall clock that is set meanwhile does not change: up to the cutover, which is done when nginx has proven it.
@@ -78,10 +79,13 @@ mod tests {
             back(&[("cutover", 400)]),
             back(&[("start", 20), ("cutover", 6_000)]),
             back(&[("cutover", 90)]),
+            back(&[("thaw", 3), ("cutover", 240)]),
+            back(&[("thaw", 3), ("start", 20), ("cutover", 6_000)]),
             line(Outcome::Deployed, &[("cutover", 7)]),
         ];
         let past = past(&lines);
-        assert_eq!((past.warm, past.cold), (Some(Duration::from_millis(90)), Some(Duration::from_millis(6_020))));
+        let millis = [past.warm, past.frozen, past.cold].map(|took| took.map(|took| took.as_millis()));
+        assert_eq!(millis, [Some(90), Some(243), Some(6_023)]);
         assert_eq!(super::past(&[]), Past::default());
     }
 

@@ -179,8 +179,15 @@ impl Look<'_> {
         }
         let release = found.known().and_then(|f| self.named_release(f, bearers(once)));
         let listens = fact.clone().map(|f| f.own);
-        let process =
-            found.map(|f| ObservedProcess { identity: f.identity, release, family, listens, resident: f.resident, age: f.age });
+        let process = found.map(|f| ObservedProcess {
+            identity: f.identity,
+            release,
+            family,
+            listens,
+            resident: f.resident,
+            frozen: f.frozen,
+            age: f.age,
+        });
         (process, fact.map(|f: PortFact| f.occupants))
     }
 
@@ -208,6 +215,11 @@ impl Look<'_> {
     /// Asks the slot itself, if the socket there is its own.
     async fn probe<H: Host>(&self, host: &H, process: Option<&ObservedProcess>, watch: &mut ServiceWatch) -> Observation<Probe> {
         let Some(process) = process else { return Observation::Absent };
+        if process.frozen {
+            // The kernel takes a connection for it, and nobody would answer: what counts is what it says when it goes on.
+            watch.forget(self.name);
+            return Observation::Absent;
+        }
         let answer = match &process.listens {
             Observation::Known(true) => match self.answer(host, &process.identity, watch.patience).await {
                 Some(answer) => answer,

@@ -155,6 +155,11 @@ impl ServiceWatch {
         probe
     }
 
+    /// What a slot answered does not count any more.
+    pub(super) fn forget(&mut self, slot: &SlotName) {
+        self.answers.remove(slot);
+    }
+
     /// The answer is still to come: what the same process said last is all that is known.
     pub(super) fn unanswered(&mut self, slot: &SlotName, identity: &Identity) -> Probe {
         self.awaits = true;

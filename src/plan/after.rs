@@ -6,6 +6,7 @@ use crate::model::ledger::SlotRecord;
 use crate::model::release::Release;
 use crate::plan::deploy;
 use crate::plan::facts::Case;
+use crate::plan::freeze;
 use crate::plan::ruling::Ruling;
 use crate::plan::step::Act;
 
@@ -39,12 +40,12 @@ pub(super) fn idle(case: &Case<'_>, release: Option<&Release>) -> Ruling {
     case.places().into_iter().filter(|slot| *slot != live).fold(Ruling::clear(), |ruling, slot| {
         ruling.then(|| match why_stop(case, slot, release) {
             Some(why) => softly(deploy::stop(case, slot, why)),
-            None => Ruling::clear(),
+            None => softly(freeze::keep(case, slot, release)),
         })
     })
 }
 
-/// A slot that cannot be stopped yet holds up nothing else.
+/// A slot that cannot be stopped or frozen yet holds up nothing else.
 fn softly(mut ruling: Ruling) -> Ruling {
     ruling.blocks = false;
     ruling
@@ -62,8 +63,7 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
     if !case.live().is_some_and(|live| case.answers(live)) {
         return None;
     }
-    let awaited = release.is_some_and(|r| record.release.as_ref() == Some(&r.id) && !deploy::serves(case, r));
-    if awaited || may_be_asked_for(case, record) {
+    if is_awaited(case, record, release) || may_be_asked_for(case, record) {
         return None;
     }
     if !record.served {
@@ -75,9 +75,14 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
     standby_is_over(case)
 }
 
+/// Whether what runs in a slot is what should serve and does not.
+pub(super) fn is_awaited(case: &Case<'_>, record: &SlotRecord, release: Option<&Release>) -> bool {
+    release.is_some_and(|r| record.release.as_ref() == Some(&r.id) && !deploy::serves(case, r))
+}
+
 /// Whether it cannot be told that something else is asked for: of a candidate not while the jar is not there, of a standby not while
 /// it cannot be read.
-fn may_be_asked_for(case: &Case<'_>, record: &SlotRecord) -> bool {
+pub(super) fn may_be_asked_for(case: &Case<'_>, record: &SlotRecord) -> bool {
     let dark = case.seen.jar.unknown().or(case.seen.env_file.unknown()).is_some();
     dark || (!record.served && case.wanted.is_err())
 }

@@ -12,6 +12,7 @@ use crate::model::status::{HoldKind, Reason};
 use crate::model::wake::Wake;
 use crate::plan::boot;
 use crate::plan::facts::{BAD_ANSWERS, Case};
+use crate::plan::freeze;
 use crate::plan::heal;
 use crate::plan::hold::Hold;
 use crate::plan::lead;
@@ -55,6 +56,7 @@ pub(super) fn deploy(case: &Case<'_>, release: &Release) -> Ruling {
             // A person is waited for: until then the route is kept true to what serves.
             if gate.is_final() { route_first(case).then(|| gate) } else { lead::lead(case, slot) }
         }
+        Some(slot) if case.is_frozen(slot) => freeze::thaw(case, slot, format!("{} is asked for", release.version)),
         Some(slot) => wait(case, slot, release),
         None => unseen(case, &release.id).map_or_else(|| prepare(case, release), Ruling::block),
     }
@@ -112,7 +114,9 @@ fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
 
 /// A candidate that is not ready: until its deadline it is waited for, then it has failed.
 fn wait(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
-    let age = case.record(slot).and_then(|r| case.since(&r.boot, r.since)).unwrap_or_default();
+    let started = case.record(slot).and_then(|r| case.since(&r.boot, r.since)).unwrap_or_default();
+    // One that was stopped in place has as long again, from when it goes on.
+    let age = case.thawed(slot).map_or(started, |thawed| thawed.min(started));
     // One that has begun to answer, or could not be asked, while its deadline passed has not failed.
     if age < case.spec.health.deadline || case.bad(slot) == 0 {
         return Ruling::block(heal::starting(case, slot, age));
@@ -314,13 +318,21 @@ pub(super) fn stop(case: &Case<'_>, slot: &SlotName, why: String) -> Ruling {
     let Some(process) = case.process(slot) else { return Ruling::clear() };
     if let Some(live) = case.loaded().filter(|live| *live != slot && case.on_disk() == Some(slot)) {
         // Only the file leads there: it says again what nginx does, whether that answers or not.
-        return lead::write(case, live);
+        return lead::write(case, live).then(|| Ruling::block(contradiction(case, live, slot)));
     }
     if let Some(hold) = safety::unsafe_to_stop(case, slot) {
         return Ruling::block(hold);
     }
     let act = Act::Stop { slot: slot.clone(), process: process.identity.clone(), cut: safety::cut(case, slot) };
     Ruling::act(act, why, format!("process {} has ended", process.identity.pid))
+}
+
+/// The include on disk is the one that nginx has loaded, and nginx follows other flags than stand there: it looks at them with a delay
+/// (`open_file_cache`), or they were changed this very moment.
+fn contradiction(case: &Case<'_>, live: &SlotName, slot: &SlotName) -> Hold {
+    let include = case.spec.proxy.include.display();
+    let detail = format!("{include} with its flags leads to {slot}, and nginx says that it goes to {live}");
+    hold(Reason::RouteSplit, detail, "nginx and the flags agree (open_file_cache?)", pace::WORLD)
 }
 
 /// Whether stopping an idle slot would be in vain, because the live one has the port that it is to get.

@@ -96,6 +96,17 @@ impl<'a> Case<'a> {
         self.slot(slot).and_then(|s| s.probe.known()).map_or(0, |p| p.bad)
     }
 
+    /// Whether the process of a slot is stopped in place.
+    pub(super) fn is_frozen(&self, slot: &SlotName) -> bool {
+        self.process(slot).is_some_and(|p| p.frozen)
+    }
+
+    /// Time since the process of a slot was continued.
+    pub(super) fn thawed(&self, slot: &SlotName) -> Option<Duration> {
+        let record = self.record(slot)?;
+        self.since(&record.boot, record.thawed?)
+    }
+
     /// Whether a slot may take traffic: as many good answers in a row as the manifest asks for.
     pub(super) fn is_ready(&self, slot: &SlotName) -> bool {
         self.good(slot) >= self.spec.health.successes
@@ -181,7 +192,8 @@ impl<'a> Case<'a> {
     /// Whether the live slot may go on serving: its process is there and has not answered badly too often.
     pub(super) fn is_fit(&self, slot: &SlotName) -> bool {
         let foreign = self.process(slot).is_none() && !self.occupants(slot).is_empty();
-        let own = self.process(slot).is_some() && !self.is_stopping(slot) && self.bad(slot) < BAD_ANSWERS;
+        let runs = self.process(slot).is_some_and(|process| !process.frozen);
+        let own = runs && !self.is_stopping(slot) && self.bad(slot) < BAD_ANSWERS;
         foreign || own
     }
 
@@ -292,8 +304,20 @@ impl<'a> Case<'a> {
         self.places().into_iter().filter(fit).collect()
     }
 
+    /// Other slots that could take the traffic were they not stopped in place, the one that served before first.
+    pub(super) fn sleepers(&self, not: &SlotName) -> Vec<&'a SlotName> {
+        let before = self.ledger().cutover.as_ref().and_then(|c| c.from.as_ref());
+        let mut all: Vec<_> = self
+            .places()
+            .into_iter()
+            .filter(|slot| *slot != not && self.is_frozen(slot) && !self.is_stopping(slot) && self.can_serve(slot))
+            .collect();
+        all.sort_by_key(|slot| Some(*slot) != before);
+        all
+    }
+
     /// Whether what runs in a slot has served and may serve again.
-    fn can_serve(&self, slot: &SlotName) -> bool {
+    pub(super) fn can_serve(&self, slot: &SlotName) -> bool {
         let served = self.record(slot).is_some_and(|record| record.served);
         served && !self.has_failed(slot) && self.barrier(self.release(slot)).is_none()
     }

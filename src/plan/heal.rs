@@ -12,6 +12,7 @@ use crate::model::wake::Wake;
 use crate::plan::boot;
 use crate::plan::deploy;
 use crate::plan::facts::{BAD_ANSWERS, Case};
+use crate::plan::freeze;
 use crate::plan::hold::Hold;
 use crate::plan::lead;
 use crate::plan::pace;
@@ -55,7 +56,7 @@ fn needed(case: &Case<'_>) -> Ruling {
         // Somebody else is on its port, so nothing can be started there; another slot can take the traffic.
         (Observation::Absent, Observation::Known(others)) if !others.is_empty() => match case.resorts(live).first() {
             Some(to) => go_over(case, live, to, &format!("{live} is dead, and its port is taken")),
-            None => barred(case, live),
+            None => freeze::wake(case, live).then(|| barred(case, live)),
         },
         (Observation::Absent, Observation::Known(_) | Observation::Absent) => dead(case, live),
     }
@@ -72,6 +73,9 @@ fn unknown(slot: &SlotName, why: &str) -> Hold {
 
 /// The process is there; does it answer?
 fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
+    if case.is_frozen(live) {
+        return freeze::thaw(case, live, "it is live");
+    }
     let waits = if is_being_deployed(case, live) { !case.is_ready(live) } else { !case.answers(live) };
     if let Some(why) = case.slot(live).and_then(|slot| slot.probe.unknown()) {
         return Ruling::block(unknown(live, why));
@@ -93,7 +97,7 @@ fn alive(case: &Case<'_>, live: &SlotName) -> Ruling {
     }
     // Nobody starts a process again that is there, so whatever is ready is better, also what has not served yet.
     let others = [case.resorts(live), case.others_ready(live)].concat();
-    let Some(to) = others.first() else { return barred(case, live) };
+    let Some(to) = others.first() else { return freeze::wake(case, live).then(|| barred(case, live)) };
     go_over(case, live, to, &format!("{live} no longer answers as it should: {}", said(case, live)))
 }
 
@@ -184,7 +188,8 @@ fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
     match case.resorts(live).first() {
         Some(to) if !release.is_some_and(|r| stays(case, live, r)) => go_over(case, live, to, &format!("{live} is dead")),
         Some(_) => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
-        None => barred(case, live)
+        None => if release.is_some_and(|r| stays(case, live, r)) { Ruling::clear() } else { freeze::wake(case, live) }
+            .then(|| barred(case, live))
             .then(|| release.map_or_else(Ruling::clear, |release| give_up(case, release).then(|| restart(case, live, release)))),
     }
 }

@@ -176,6 +176,9 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
         (RouteForm::Flag, None) | (RouteForm::Static, _) => goal,
     };
     let targets = case.targets(form, leads_to);
+    if targets.iter().all(|target| target.slot != *leads_to) {
+        return Ruling::block(homeless(case, leads_to));
+    }
     let unloaded_elsewhere = |text: &RouteText| !is_loaded(case, text) && case.on_disk() != Some(leads_to);
     if case.text().is_some_and(|text| text.says_the_same(form, &targets) && !unloaded_elsewhere(text)) {
         return Ruling::clear();
@@ -192,6 +195,13 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
         why_write(case),
         format!("{} leads to {leads_to}", case.spec.proxy.include.display()),
     )
+}
+
+/// A place for the traffic that no target can name: an include without it would lead elsewhere.
+fn homeless(case: &Case<'_>, slot: &SlotName) -> Hold {
+    let port = case.spec.port_of(slot).map_or(0, |port| port.0);
+    let detail = format!("{slot} is to get port {port}, which the process of another slot has");
+    hold(Reason::PortTaken, detail, format!("give {slot} a port in the manifest that no running slot has"), pace::WORLD)
 }
 
 /// Whether nginx may follow flags in a text that nobody knows any more: setting one for a new text could move the traffic at once.

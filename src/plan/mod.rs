@@ -17,6 +17,7 @@ mod boot;
 mod deploy;
 pub mod drift;
 mod facts;
+mod freeze;
 mod heal;
 pub mod hold;
 mod lead;
@@ -35,6 +36,7 @@ mod teardown;
 mod upkeep;
 pub mod view;
 mod way_back;
+mod words;
 
 use std::time::Duration;
 

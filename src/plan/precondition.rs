@@ -70,7 +70,7 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
             text.into_iter().chain(serves(seen, to)).collect()
         }
         Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, Some(to))).collect(),
-        Act::Stop { slot, .. } => unmoved(route).into_iter().chain(spared(seen, slot, live)).collect(),
+        Act::Stop { slot, .. } | Act::Freeze { slot, .. } => unmoved(route).into_iter().chain(spared(seen, slot, live)).collect(),
         Act::TidyFlags { .. } => unmoved(route),
         Act::Start { port, .. } => vec![Fact::Free(*port)],
         Act::Train { slot, .. } => [Fact::Untrained].into_iter().chain(serves(seen, Some(slot))).collect(),
@@ -78,6 +78,7 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         | Act::Unpack { .. }
         | Act::Relabel { .. }
         | Act::Adopt { .. }
+        | Act::Thaw { .. }
         | Act::Kill { .. }
         | Act::RecordFailure { .. }
         | Act::Forget { .. }

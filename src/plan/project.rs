@@ -56,6 +56,8 @@ fn done(seen: &mut ObservedService, act: &Act, spec: &ServiceSpec, now: &Now, li
             }
         }
         Act::Stop { slot, .. } | Act::Kill { slot, .. } => vacate(seen, slot),
+        Act::Freeze { slot, .. } => frozen(seen, slot),
+        Act::Thaw { slot, .. } => thawed(seen, slot, spec),
         Act::Relabel { .. }
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
@@ -92,6 +94,7 @@ fn occupy(seen: &mut ObservedService, slot: &SlotName, identity: Identity, spec:
         family: Vec::new(),
         listens: Observation::Known(true),
         resident: 0,
+        frozen: false,
         age: Duration::ZERO,
     });
     place.occupants = Observation::Known(Vec::new());
@@ -103,6 +106,22 @@ fn ready(place: &mut ObservedSlot, spec: &ServiceSpec) {
     if let Observation::Known(process) = &mut place.process {
         process.listens = Observation::Known(true);
     }
+}
+
+fn frozen(seen: &mut ObservedService, slot: &SlotName) {
+    let Some(place) = seen.slots.get_mut(slot) else { return };
+    place.probe = Observation::Absent;
+    if let Observation::Known(process) = &mut place.process {
+        process.frozen = true;
+    }
+}
+
+fn thawed(seen: &mut ObservedService, slot: &SlotName, spec: &ServiceSpec) {
+    let Some(place) = seen.slots.get_mut(slot) else { return };
+    if let Observation::Known(process) = &mut place.process {
+        process.frozen = false;
+    }
+    ready(place, spec);
 }
 
 fn vacate(seen: &mut ObservedService, slot: &SlotName) {

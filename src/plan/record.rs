@@ -59,6 +59,7 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         }
         Act::Cutover { from, to, .. } => ledger.cutover = Some(cutover(from, to, with)),
         Act::Start { slot, release, .. } => start(ledger, slot, release, act, with),
+        Act::Thaw { slot, .. } => ledger.slots.get_mut(slot).into_iter().for_each(|r| r.thawed = Some(with.now.at)),
         Act::Install { .. }
         | Act::Unpack { .. }
         | Act::Train { .. }
@@ -66,6 +67,7 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         | Act::Adopt { .. }
         | Act::TidyFlags { .. }
         | Act::Stop { .. }
+        | Act::Freeze { .. }
         | Act::Kill { .. }
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
@@ -118,6 +120,7 @@ fn start(ledger: &mut Ledger, slot: &SlotName, release: &ReleaseId, act: &Act, w
             stopping: None,
             killing: None,
             condemned: None,
+            thawed: None,
             log: with.log.clone(),
         },
     );
@@ -163,10 +166,9 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         }
         Act::Stop { slot, cut, .. } => {
             ledger.slots.get_mut(slot).into_iter().for_each(|r| r.stopping = Some(with.now.at));
-            if let Some(cutover) = ledger.cutover.as_mut().filter(|_| *cut > 0) {
-                cutover.cut = Some(*cut);
-            }
+            cuts(ledger, *cut);
         }
+        Act::Freeze { cut, .. } => cuts(ledger, *cut),
         Act::Kill { slot, .. } => ledger.slots.get_mut(slot).into_iter().for_each(|r| r.killing = Some(with.now.at)),
         Act::Forget { slot } => {
             ledger.slots.remove(slot);
@@ -178,9 +180,21 @@ pub fn after(ledger: &mut Ledger, act: &Act, with: &Prepared, started: Option<&I
         Act::RecordFailure { .. } | Act::Quarantine { .. } | Act::Settle { .. } | Act::Finish { .. } | Act::Collect { .. } => {
             judged(ledger, act, with);
         }
-        Act::Unpack { .. } | Act::Train { .. } | Act::Reload { moves: None, .. } | Act::TidyFlags { .. } | Act::Retire => {}
+        Act::Unpack { .. }
+        | Act::Train { .. }
+        | Act::Reload { moves: None, .. }
+        | Act::TidyFlags { .. }
+        | Act::Thaw { .. }
+        | Act::Retire => {}
     }
     phase(ledger, act, with);
+}
+
+/// Connections that the drain deadline cut.
+fn cuts(ledger: &mut Ledger, cut: u32) {
+    if let Some(cutover) = ledger.cutover.as_mut().filter(|_| cut > 0) {
+        cutover.cut = Some(cut);
+    }
 }
 
 /// What a release's fate writes down.
@@ -230,6 +244,8 @@ fn judged(ledger: &mut Ledger, act: &Act, with: &Prepared) {
         | Act::Start { .. }
         | Act::Cutover { .. }
         | Act::Stop { .. }
+        | Act::Freeze { .. }
+        | Act::Thaw { .. }
         | Act::Kill { .. }
         | Act::Forget { .. }
         | Act::Mark { .. }
@@ -275,6 +291,7 @@ fn adopt(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             stopping: None,
             killing: None,
             condemned: None,
+            thawed: None,
             log: PathBuf::new(),
         },
     );

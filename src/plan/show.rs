@@ -1,5 +1,6 @@
 //! What people are shown of a service: its status, what differs, and how its slots and its route stand.
 
+use crate::model::desired::Standby;
 use crate::model::id::SlotName;
 use crate::model::observed::Observation;
 use crate::model::past::Past;
@@ -12,6 +13,10 @@ use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
 use crate::plan::view::{Drain, RouteView, Running, SlotState, SlotView, View};
 use crate::plan::way_back;
+
+/// A process that is continued goes on where it was, and the world has not waited for it.
+const FROZEN: &str = "slot_policy.standby is frozen: the old process does nothing until it is needed, and what others keep for it meanwhile \
+                      (pooled connections, leases, sessions, locks) may have ended by then";
 
 /// How the service stands.
 pub(super) fn status(case: &Case<'_>, holds: &[Hold], pending: usize) -> Status {
@@ -75,6 +80,7 @@ fn state(case: &Case<'_>, slot: &SlotName) -> SlotState {
         Observation::Known(_) if case.is_stopping(slot) => SlotState::Stopping,
         Observation::Known(_) if case.live() == Some(slot) => SlotState::Live,
         Observation::Known(_) if case.record(slot).is_some_and(|r| !r.served) => SlotState::Candidate,
+        Observation::Known(process) if process.frozen => SlotState::Frozen,
         Observation::Known(_) if drains(case, slot) => SlotState::Draining,
         Observation::Known(_) => SlotState::Standby,
         Observation::Absent => match &seen.occupants {
@@ -191,6 +197,9 @@ pub(super) fn notes(case: &Case<'_>) -> Vec<String> {
     }
     let wanted = case.wanted.as_ref().ok();
     notes.extend(wanted.and_then(|release| boot::shortfall(case, release)));
+    if case.standing == Standing::Wanted && case.spec.slot_policy.standby == Standby::Frozen {
+        notes.push(FROZEN.to_owned());
+    }
     notes.extend(way_back::note(case, &way_back::rollback(case, wanted)));
     for slot in case.places() {
         let record = case.record(slot).filter(|r| r.evidence.is_some());

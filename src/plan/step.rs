@@ -1,7 +1,5 @@
 //! A step: the smallest act after which a crash is harmless, with the facts that it expects.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::boot::BootForm;
@@ -146,6 +144,22 @@ pub enum Act {
         /// Connections that are open all the same; more than none only at the drain deadline.
         cut: u32,
     },
+    /// Stop the slot's process and its family in place.
+    Freeze {
+        /// Where.
+        slot: SlotName,
+        /// Which process.
+        process: Identity,
+        /// Connections that are open all the same, and will not be answered; more than none only at the drain deadline.
+        cut: u32,
+    },
+    /// Let them go on.
+    Thaw {
+        /// Where.
+        slot: SlotName,
+        /// Which process.
+        process: Identity,
+    },
     /// Send KILL to the slot's process and its family.
     Kill {
         /// Where.
@@ -228,6 +242,8 @@ impl Act {
             Self::Train { .. } => "train",
             Self::Cutover { .. } => "cutover",
             Self::Stop { .. } => "stop",
+            Self::Freeze { .. } => "freeze",
+            Self::Thaw { .. } => "thaw",
             Self::Kill { .. } => "kill",
             Self::RecordFailure { .. } => "record_failure",
             Self::Forget { .. } => "forget",
@@ -261,7 +277,7 @@ impl Act {
         let mut act = self.clone();
         match &mut act {
             Self::Adopt { evidence, .. } => evidence.clear(),
-            Self::Stop { cut, .. } => *cut = 0,
+            Self::Stop { cut, .. } | Self::Freeze { cut, .. } => *cut = 0,
             Self::RecordFailure { cause, .. } | Self::Quarantine { cause, .. } => cause.clear(),
             Self::Install { .. }
             | Self::Unpack { .. }
@@ -272,6 +288,7 @@ impl Act {
             | Self::TidyFlags { .. }
             | Self::Start { .. }
             | Self::Cutover { .. }
+            | Self::Thaw { .. }
             | Self::Kill { .. }
             | Self::Forget { .. }
             | Self::Mark { .. }
@@ -304,6 +321,8 @@ impl Act {
             | Self::Train { .. }
             | Self::Cutover { .. }
             | Self::Stop { .. }
+            | Self::Freeze { .. }
+            | Self::Thaw { .. }
             | Self::Kill { .. } => true,
             Self::Relabel { .. }
             | Self::Adopt { .. }
@@ -319,72 +338,4 @@ impl Act {
             | Self::Retire => false,
         }
     }
-}
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Install { release } => write!(f, "install {} (sha256 {})", release.version, release.digest.short()),
-            Self::Unpack { version, digest } => write!(f, "unpack {version} (sha256 {})", digest.short()),
-            Self::Relabel { version, .. } => write!(f, "call the running release {version}"),
-            Self::Adopt { slot, port, process, .. } => {
-                write!(f, "take over process {} as {slot} on port {port}", process.pid)
-            }
-            Self::WriteInclude { form: RouteForm::Flag, live, .. } => {
-                write!(f, "write the include in its flag form, leading to {live}")
-            }
-            Self::WriteInclude { form: RouteForm::Static, live, .. } => write!(f, "write the include, leading to {live}"),
-            Self::Reload { generation, moves: None } => {
-                write!(f, "reload nginx once (route {generation}; idle keep-alive connections may be closed)")
-            }
-            Self::Reload { generation, moves: Some(to) } => {
-                write!(
-                    f,
-                    "reload nginx once, which moves traffic to {} (route {generation}; idle keep-alive connections may be closed)",
-                    to.to
-                )
-            }
-            Self::TidyFlags { slots } => write!(f, "remove flags without effect: {}", list(slots)),
-            Self::Start { slot, port, version, boot: BootForm::Jar, .. } => write!(f, "start {version} on {slot} (port {port})"),
-            Self::Start { slot, port, version, boot: BootForm::Extracted, .. } => {
-                write!(f, "start {version} on {slot} (port {port}), unpacked")
-            }
-            Self::Start { slot, port, version, boot: BootForm::Archived { .. }, .. } => {
-                write!(f, "start {version} on {slot} (port {port}), unpacked and with the archive of its classes")
-            }
-            Self::Train { version, .. } => {
-                write!(
-                    f,
-                    "train an archive of the classes of {version} (the application is prepared once more, and ends before it serves)"
-                )
-            }
-            Self::Cutover { from, to, .. } => write!(f, "cut over from {from} to {to} (no reload)"),
-            Self::Stop { slot, process, cut: 0 } => write!(f, "stop {slot} (pid {})", process.pid),
-            Self::Stop { slot, process, cut } => {
-                write!(f, "stop {slot} (pid {}), cutting {cut} open connections", process.pid)
-            }
-            Self::Kill { slot, processes } => {
-                let pids: Vec<_> = processes.iter().map(|p| p.pid).collect();
-                write!(f, "kill {slot} (pids {})", list(&pids))
-            }
-            Self::RecordFailure { slot, cause, .. } => write!(f, "note the failure on {slot}: {cause}"),
-            Self::Forget { slot } => write!(f, "note that {slot} is empty"),
-            Self::Quarantine { release, cause } => write!(f, "quarantine {release}: {cause}"),
-            Self::Mark { release, one_way: None } => write!(f, "note that {release} is safe to go back from"),
-            Self::Mark { release, one_way: Some(_) } => write!(f, "note that {release} is not safe to go back from"),
-            Self::Settle { .. } => write!(f, "note that the live release has proved itself"),
-            Self::Prove { generation } => write!(f, "note that nginx has loaded route {generation}"),
-            Self::RecordHealth => write!(f, "note the health settings that the live slot meets"),
-            Self::Finish { .. } => write!(f, "write the deployment into the history"),
-            Self::Collect { releases, digests } => {
-                write!(f, "remove {} old releases and {} artifacts", releases.len(), digests.len())
-            }
-            Self::Retire => write!(f, "forget the service"),
-        }
-    }
-}
-
-/// `a, b, c`
-fn list<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

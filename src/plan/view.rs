@@ -74,6 +74,8 @@ pub enum SlotState {
     Live,
     /// Idle, with an earlier release that served.
     Standby,
+    /// The same, stopped in place.
+    Frozen,
     /// Idle, with a release that is to serve.
     Candidate,
     /// Idle since the last cutover, still finishing.
@@ -120,6 +122,8 @@ pub struct Rollback {
 pub enum RollbackKind {
     /// A ready standby: one cutover.
     Warm,
+    /// A standby that is stopped in place: it is continued and asked, then one cutover.
+    Frozen,
     /// A retained release: a start, then a cutover.
     Cold,
     /// There is none.

@@ -127,13 +127,18 @@ fn none(why: &str) -> Rollback {
 }
 
 /// How a release would come back; not at all when its jar is lost.
-fn kind(case: &Case<'_>, release: &Release) -> RollbackKind {
+fn kind<'a>(case: &Case<'a>, release: &Release) -> RollbackKind {
     let runs = |slot: &&SlotName| case.release(slot) == Some(&release.id);
-    let warm = case.live().is_some_and(|live| case.alternatives(live).iter().any(runs));
-    match (warm, case.seen.stored.contains(&release.digest)) {
-        (true, _) => RollbackKind::Warm,
-        (false, true) => RollbackKind::Cold,
-        (false, false) => RollbackKind::None,
+    let any =
+        |slots: fn(&Case<'a>, &SlotName) -> Vec<&'a SlotName>| case.live().is_some_and(|live| slots(case, live).iter().any(runs));
+    if any(Case::alternatives) {
+        RollbackKind::Warm
+    } else if any(Case::sleepers) {
+        RollbackKind::Frozen
+    } else if case.seen.stored.contains(&release.digest) {
+        RollbackKind::Cold
+    } else {
+        RollbackKind::None
     }
 }
 

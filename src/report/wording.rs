@@ -52,6 +52,7 @@ pub fn rollback(view: &View) -> String {
 pub fn last_rollback(view: &View) -> Option<Duration> {
     match view.rollback.kind {
         RollbackKind::Warm => view.past.warm,
+        RollbackKind::Frozen => view.past.frozen,
         RollbackKind::Cold => view.past.cold,
         RollbackKind::None => None,
     }
@@ -81,6 +82,7 @@ pub fn expected(service: &ServicePlan) -> Option<String> {
 fn rollback_word(kind: RollbackKind) -> &'static str {
     match kind {
         RollbackKind::Warm => "warm",
+        RollbackKind::Frozen => "frozen",
         RollbackKind::Cold => "cold",
         RollbackKind::None => "none",
     }
@@ -91,6 +93,7 @@ pub fn slot_state(state: SlotState) -> &'static str {
     match state {
         SlotState::Live => "live",
         SlotState::Standby => "standby",
+        SlotState::Frozen => "frozen",
         SlotState::Candidate => "candidate",
         SlotState::Draining => "draining",
         SlotState::Stopping => "stopping",

@@ -8,6 +8,7 @@ mod conflicts;
 mod deploy;
 mod drain;
 mod failover;
+mod frozen;
 mod harness;
 mod interrupted;
 mod stage;

@@ -149,6 +149,7 @@ fn record(given: &Given, world: &World, at: u8) -> Option<(SlotName, SlotRecord)
             stopping: (rec.stopping > 0).then(|| ago(if rec.stopping == 1 { 1 } else { 41 })),
             killing: rec.killing.then(|| ago(0)),
             condemned: rec.condemned.then(|| "it failed".to_owned()),
+            thawed: None,
             log: PathBuf::new(),
         };
         (given.name(at), record)

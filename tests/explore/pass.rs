@@ -186,7 +186,10 @@ fn effect(given: &Given, world: &mut World, look: &Look) -> Result<Option<u8>, u
         Act::Kill { slot, processes } => {
             processes.iter().for_each(|process| signal(world, given.slot(slot), process, Life::Killed));
         }
-        Act::Relabel { .. }
+        // No configuration has `standby: frozen`.
+        Act::Freeze { .. }
+        | Act::Thaw { .. }
+        | Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::RecordFailure { .. }
         | Act::Forget { .. }

@@ -160,6 +160,7 @@ fn process(given: &Given, at: u8, slot: Slot, no_port: bool) -> ObservedProcess 
         family: Vec::new(),
         listens: hidden(no_port, Observation::Known(listens(slot))),
         resident: 1,
+        frozen: false,
         age: Duration::ZERO,
     }
 }

@@ -194,7 +194,7 @@ fn service(given: &Given) -> Value {
     json!({
         "begin": match begin { Begin::Serving => "serving", Begin::Empty => "empty", Begin::Scripts => "scripts" },
         "cutover": match cutover { CutoverMode::Flag => "flag", CutoverMode::Reload => "reload" },
-        "standby": match standby { Standby::Stopped => "stopped", Standby::Running => "running" },
+        "standby": match standby { Standby::Stopped => "stopped", Standby::Running => "running", Standby::Frozen => "frozen" },
         "promote": match promote { Promote::Auto => "auto", Promote::Manual => "manual" },
         "on_crash": match on_crash { OnCrash::Standby => "standby", OnCrash::Restart => "restart" },
         "port_conflict": match port_conflict { PortConflict::SameApp => "same_app", PortConflict::Own => "own", PortConflict::Nothing => "nothing" },

@@ -23,7 +23,7 @@ use slotd::plan::step::Act;
 use slotd::plan::{Next, Plan, ServicePlan, plan};
 
 use host::Host;
-use oracle::{act, is_named, is_overdue, is_ready, moves, next, pass};
+use oracle::{act, is_named, is_overdue, is_ready, loaded, may_answer, moves, next, pass};
 
 /// Hosts for each law; `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
 const HOSTS: u32 = 2_000;
@@ -101,7 +101,7 @@ fn no_step_takes_the_live_slot_away_unless_a_person_said_so() {
         let Some(service) = next(host) else { return Ok(0) };
         let live = |slot| is_named(host, slot) || service.view.live.as_ref() == Some(slot);
         match act(&service) {
-            Some(Act::Stop { slot, .. }) if !host.goes_down() => {
+            Some(Act::Stop { slot, .. } | Act::Freeze { slot, .. }) if !host.goes_down() => {
                 so(!live(slot), || format!("{slot} is live: {:#?}", service.next)).map(|()| 1)
             }
             // One that was told to end by a person is killed when its time is over, whatever was decided since.
@@ -254,33 +254,48 @@ fn an_include_names_each_slot_and_each_port_once() {
     });
 }
 
-/// What must not come of an unknown. Which idle slot gives way, and which of two takes the traffic of a dead one, may.
-#[derive(Debug, PartialEq)]
-enum Grave {
-    Stop,
-    Move,
-}
-
-fn grave(host: &Host, service: &ServicePlan, act: &Act) -> Option<Grave> {
-    match act {
-        Act::Stop { .. } | Act::Kill { .. } => Some(Grave::Stop),
-        _other => moves(host, service, act).map(|_| Grave::Move),
+/// What a slot that is taken out of service must not leave open.
+fn unknown_behind(host: &Host, slot: &slotd::model::id::SlotName) -> Option<&'static str> {
+    let (seen, route) = (host.seen(), &host.seen().route);
+    let record = seen.ledger.slots.get(slot);
+    let candidate = record.is_some_and(|r| !r.served && r.cookie.is_some());
+    let others = || seen.slots.keys().any(|other| other != slot && is_ready(host, other));
+    let given_up = record.is_some_and(|r| !r.served && r.condemned.is_some());
+    if route.include.unknown().or(route.flags.unknown()).is_some() {
+        return Some("what stands on disk");
     }
+    if !candidate && route.nginx.unknown().is_some() {
+        return Some("whether nginx runs");
+    }
+    if !candidate && route.nginx.known().is_some() && loaded(host).is_none() && route.proxied.known().is_none() {
+        return Some("where nginx goes");
+    }
+    (may_answer(host, slot) && !others() && !given_up).then_some("whether another slot answers")
 }
 
 #[test]
-fn what_becomes_unknown_adds_no_stop_and_no_cutover() {
-    holds(300, |host| {
-        let (Some((then, plan, _)), Some(way)) = (pass(host), planned(host).services.pop()) else { return Ok(0) };
-        let next = act(&plan).and_then(|act| grave(&then, &plan, act));
-        let later = way.steps.iter().filter_map(|step| grave(host, &way, &step.act));
-        let meant: Vec<_> = next.into_iter().chain(later).collect();
+fn a_slot_is_taken_out_of_service_only_on_what_is_known_whatever_else_cannot_be_read() {
+    holds(500, |host| {
+        let mut times = 0;
+        for (what, other) in hide::hidden(host).into_iter().chain([("nothing".to_owned(), host.clone())]) {
+            let Some((then, plan, _)) = pass(&other).filter(|_| !host.goes_down()) else { continue };
+            let Some(Act::Stop { slot, .. } | Act::Freeze { slot, .. }) = act(&plan) else { continue };
+            let open = unknown_behind(&then, slot);
+            so(open.is_none(), || format!("{what} is hidden, and {slot} is stopped without knowing {open:?}"))?;
+            times += 1;
+        }
+        Ok(times)
+    });
+}
+
+#[test]
+fn traffic_moves_only_to_what_is_known_to_be_ready_whatever_else_cannot_be_read() {
+    holds(200, |host| {
         let mut times = 0;
         for (what, other) in hide::hidden(host) {
-            let Some((then, plan, _)) = pass(&other) else { continue };
-            let Some(act) = act(&plan) else { continue };
-            let Some(grave) = grave(&then, &plan, act) else { continue };
-            so(meant.contains(&grave), || format!("{what} cannot be read, and so {act:?} beyond {meant:?}"))?;
+            let Some((then, plan, _)) = pass(&other).filter(|_| !host.goes_down()) else { continue };
+            let Some((_, to)) = act(&plan).and_then(|act| moves(&then, &plan, act)) else { continue };
+            so(is_ready(&then, &to), || format!("{what} is hidden, and traffic moves to {to}: {:#?}", plan.next))?;
             times += 1;
         }
         Ok(times)

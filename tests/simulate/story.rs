@@ -153,6 +153,7 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
     match fault {
         Fault::Crash(_) => "crash",
         Fault::Sick(..) => "sick",
+        Fault::Stopped(_) => "stopped",
         Fault::NginxStops | Fault::NginxStarts => "nginx_stops",
         Fault::NginxReloads => "nginx_reloads",
         Fault::ConfigBroken(_) => "config_broken",

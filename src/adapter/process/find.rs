@@ -19,6 +19,7 @@ impl LinuxHost {
         compare(identity).map(|stat| Found {
             identity: identity.clone(),
             resident: resident(identity.pid).unwrap_or(0),
+            frozen: stat.is_frozen(),
             age: stat.age(),
         })
     }
@@ -142,7 +143,7 @@ fn bearer(pid: u32, env: &[u8], boot: &BootId, state: &Path) -> Observation<Bear
         variable(env, STATE).filter(|text| Path::new(text) == state)?;
         let stat = stat::read(pid).ok().filter(|stat| !stat.is_dead())?;
         let identity = Identity { boot: boot.clone(), pid, start: stat.start, cookie: Some(cookie) };
-        let found = Found { resident: resident(pid).unwrap_or(0), age: stat.age(), identity };
+        let found = Found { resident: resident(pid).unwrap_or(0), frozen: stat.is_frozen(), age: stat.age(), identity };
         Some(Bearer {
             service: ServiceName::new(variable(env, "SLOTD_SERVICE")?),
             slot: SlotName::new(variable(env, "SLOTD_SLOT")?),
@@ -173,6 +174,8 @@ pub(super) fn signal(identity: &Identity, signal: Signal) -> Result<(), ProcessE
     let number = match signal {
         Signal::Term => rustix::process::Signal::TERM,
         Signal::Kill => rustix::process::Signal::KILL,
+        Signal::Freeze => rustix::process::Signal::STOP,
+        Signal::Thaw => rustix::process::Signal::CONT,
     };
     match rustix::process::pidfd_send_signal(&pinned, number) {
         Err(rustix::io::Errno::SRCH) => Err(ProcessError::Gone { pid }),
@@ -243,6 +246,22 @@ mod tests {
         assert!(ended.unwrap().is_some());
         assert!(host.find(&identity).is_absent(), "a zombie");
         assert!(matches!(host.signal(&identity, Signal::Kill), Err(ProcessError::Gone { .. })));
+        assert_eq!(child.0.wait().unwrap().signal(), Some(15));
+    }
+
+    #[test]
+    fn a_process_is_stopped_in_place_and_hears_of_the_signals_of_that_time_when_it_goes_on() {
+        let host = LinuxHost::new("/nonexistent/slotd");
+        let (mut child, identity) = sleeper("found-3");
+        let is_frozen = || host.find(&identity).known().is_some_and(|found| found.frozen);
+        assert!(!is_frozen());
+        host.signal(&identity, Signal::Freeze).unwrap();
+        while !is_frozen() {
+            std::thread::yield_now();
+        }
+        host.signal(&identity, Signal::Term).unwrap();
+        assert!(is_frozen() && child.0.try_wait().unwrap().is_none(), "TERM waits");
+        host.signal(&identity, Signal::Thaw).unwrap();
         assert_eq!(child.0.wait().unwrap().signal(), Some(15));
     }
 

@@ -23,6 +23,11 @@ impl Stat {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
+    /// Stopped by a signal (`T`); a debugger's stop is another letter, and its own business.
+    pub fn is_frozen(&self) -> bool {
+        self.state == 'T'
+    }
+
     /// Time since it started, to a tick (10 ms).
     pub fn age(&self) -> Duration {
         let started = self.start.saturating_mul(1000) / procfs::ticks_per_second().max(1);

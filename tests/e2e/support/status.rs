@@ -44,7 +44,7 @@ impl Status {
         self.slot(slot)?["state"].as_str()
     }
 
-    /// warm, cold or none.
+    /// warm, frozen, cold or none.
     pub(crate) fn rollback(&self) -> Option<&str> {
         self.0["rollback"]["kind"].as_str()
     }

@@ -116,6 +116,28 @@ fn a_rollback_survives_a_kill_at_every_boundary() {
 }
 
 #[test]
+fn a_deployment_and_a_rollback_with_a_frozen_standby_survive_a_kill_at_every_boundary() {
+    let frozen = |spec: &mut ServiceSpec| spec.slot_policy.standby = Standby::Frozen;
+    at_every_boundary(
+        || {
+            let mut stage = Stage::serving_as(&["1", "2"], frozen);
+            stage.wants("3", Behaviour::good());
+            stage
+        },
+        "real1 webservice-3",
+    );
+    at_every_boundary(
+        || {
+            let stage = Stage::serving_as(&["1", "2"], frozen);
+            stage.decide(&Decision::Rollback { to: None });
+            stage.world.take_counts();
+            stage
+        },
+        "real1 webservice-1",
+    );
+}
+
+#[test]
 fn a_bad_release_survives_a_kill_at_every_boundary() {
     at_every_boundary(
         || {

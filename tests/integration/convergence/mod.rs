@@ -5,6 +5,7 @@ mod crashes;
 mod deploy;
 mod explored;
 mod failures;
+mod frozen;
 mod person;
 mod policy;
 mod proxy;
@@ -110,7 +111,7 @@ impl Stage {
 
     /// What was done since the last count, of what others can notice.
     fn did(&self, expected: &[(&str, usize)]) {
-        let visible = ["install", "start", "write", "reload", "cut", "term", "kill"];
+        let visible = ["install", "start", "write", "reload", "cut", "term", "kill", "freeze", "thaw"];
         let counts = self.world.take_counts();
         let done: Vec<_> = visible.into_iter().filter_map(|word| Some((word, *counts.get(word)?))).collect();
         assert_eq!(done, expected, "{}", self.world.story());

@@ -126,7 +126,7 @@ fn spec(chance: &mut Chance) -> ServiceSpec {
     spec.proxy.cutover = chance.one(&[CutoverMode::Flag, CutoverMode::Reload]);
     spec.proxy.url = chance.mostly(spec.proxy.url.clone(), &[None]);
     let policy = &mut spec.slot_policy;
-    policy.standby = chance.one(&[Standby::Running, Standby::Running, Standby::Stopped]);
+    policy.standby = chance.one(&[Standby::Running, Standby::Frozen, Standby::Stopped]);
     policy.standby_for = chance.one(&[None, None, Some(Duration::from_secs(60))]);
     policy.promote = chance.one(&[Promote::Auto, Promote::Auto, Promote::Manual]);
     policy.on_crash = chance.one(&[OnCrash::Standby, OnCrash::Restart]);

@@ -89,6 +89,14 @@ pub(crate) fn is_ready(host: &Host, slot: &SlotName) -> bool {
     listens && answers && host.seen().ledger.slots.get(slot).is_none_or(|r| r.stopping.is_none())
 }
 
+/// Whether a slot answers for all that is known.
+pub(crate) fn may_answer(host: &Host, slot: &SlotName) -> bool {
+    let Some(place) = host.seen().slots.get(slot) else { return false };
+    let listens = place.process.known().is_some_and(|p| !matches!(p.listens, Observation::Absent | Observation::Known(false)));
+    let told = host.seen().ledger.slots.get(slot).is_some_and(|r| r.stopping.is_some());
+    listens && !told && place.probe.known().is_none_or(|probe| probe.bad == 0)
+}
+
 /// Whether the process of a slot was told to end long ago.
 pub(crate) fn is_overdue(host: &Host, slot: &SlotName) -> bool {
     let told = host.seen().ledger.slots.get(slot).and_then(|r| Some((r.stopping?, r)));

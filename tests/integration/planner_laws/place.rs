@@ -21,6 +21,8 @@ pub(crate) enum Life {
     Empty,
     /// It answers.
     Ready,
+    /// It is stopped in place.
+    Frozen,
     /// Its process does not listen yet.
     Starting,
     /// It listens and answers badly.
@@ -45,9 +47,10 @@ pub(crate) enum Life {
 
 impl Life {
     /// Every one.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Empty,
         Self::Ready,
+        Self::Frozen,
         Self::Starting,
         Self::Sick,
         Self::Stopping,
@@ -67,7 +70,7 @@ impl Life {
 
     /// Whether a process of the slot is there.
     fn runs(self) -> bool {
-        matches!(self, Self::Ready | Self::Starting | Self::Sick | Self::Stopping | Self::Adopted | Self::Lost)
+        matches!(self, Self::Ready | Self::Frozen | Self::Starting | Self::Sick | Self::Stopping | Self::Adopted | Self::Lost)
     }
 }
 
@@ -134,6 +137,7 @@ impl Places<'_> {
                 None
             },
             condemned: chance.mostly(None, &[Some("it failed".to_owned())]),
+            thawed: chance.mostly(None, &[Some(Moment(NOW - 500)), Some(Moment(NOW - 9_000))]),
             log: "/state/logs/1.log".into(),
         }
     }
@@ -149,14 +153,14 @@ impl Places<'_> {
             port,
             exit: if life == Life::Gone { self.chance.seen(exit) } else { Observation::Absent },
             occupants: self.occupants(life, port),
-            probe: if process.known().is_some() { self.probe(life) } else { Observation::Absent },
+            probe: if process.known().is_some() && life != Life::Frozen { self.probe(life) } else { Observation::Absent },
             traffic: self.traffic(),
             process,
         }
     }
 
     fn process(&mut self, life: Life, identity: &Identity, release: &ReleaseId) -> Observation<ObservedProcess> {
-        let listens = matches!(life, Life::Ready | Life::Sick | Life::Adopted | Life::Lost);
+        let listens = matches!(life, Life::Ready | Life::Frozen | Life::Sick | Life::Adopted | Life::Lost);
         let listens = self.chance.seen(listens);
         let process = ObservedProcess {
             identity: identity.clone(),
@@ -164,6 +168,7 @@ impl Places<'_> {
             family: Vec::new(),
             listens,
             resident: 200 << 20,
+            frozen: life == Life::Frozen,
             age: Duration::from_secs(100),
         };
         self.chance.seen(process)

@@ -2,6 +2,7 @@
 //! `golden/planner/situations.txt`. The usual host has its release on `real1`, nothing on `real2`, and everything written down.
 
 mod deploying;
+mod frozen;
 mod memory;
 mod print;
 mod serving;

@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Crash(Port),
     /// The process on the port answers 503 from now on, or well again.
     Sick(Port, bool),
+    /// Somebody stops what listens there in place (SIGSTOP).
+    Stopped(Port),
     NginxStops,
     NginxStarts,
     /// Somebody else reloads it.
@@ -74,7 +76,12 @@ impl State {
         self.judge.last_fault = Some(self.now);
         self.faults += 1;
         match fault {
-            Fault::Crash(_) | Fault::Sick(..) | Fault::Foreign(..) | Fault::Contested(..) | Fault::SameApp(..) => {
+            Fault::Crash(_)
+            | Fault::Stopped(_)
+            | Fault::Sick(..)
+            | Fault::Foreign(..)
+            | Fault::Contested(..)
+            | Fault::SameApp(..) => {
                 self.befall_ports(fault);
             }
             Fault::NginxStops
@@ -134,6 +141,7 @@ impl State {
                 let pid = self.processes.values().find(|p| p.port == port).map(|p| p.pid);
                 pid.into_iter().for_each(|pid| self.end(pid, ExitCause::Itself));
             }
+            Fault::Stopped(port) => self.processes.values_mut().filter(|p| p.port == port).for_each(|p| p.frozen = true),
             Fault::Sick(port, on) => self.processes.values_mut().filter(|p| p.port == port).for_each(|p| p.sick = on),
             Fault::Contested(port, true) => {
                 self.contested.insert(port);

@@ -53,6 +53,8 @@ pub(crate) struct Process {
     pub(crate) behaviour: Behaviour,
     pub(crate) listening: bool,
     pub(crate) told: bool,
+    /// Stopped in place.
+    pub(crate) frozen: bool,
     /// A fault made it answer 503 until it is lifted.
     pub(crate) sick: bool,
     /// nginx has sent requests to it.
@@ -66,7 +68,7 @@ impl Process {
 
     /// Whether it answers as it should.
     pub(crate) fn is_ready(&self, now: u64) -> bool {
-        self.listening && self.is_well(now) && !self.told
+        self.listening && self.is_well(now) && !self.told && !self.frozen
     }
 
     /// Whether it would answer as it should, if it were not told to end.
@@ -78,7 +80,7 @@ impl Process {
 
     fn found(&self, now: u64) -> Found {
         let age = Duration::from_millis(now.saturating_sub(self.born));
-        Found { identity: self.identity(), resident: 200 << 20, age }
+        Found { identity: self.identity(), resident: 200 << 20, frozen: self.frozen, age }
     }
 }
 
@@ -138,6 +140,7 @@ impl State {
             behaviour: Behaviour::good(),
             listening: false,
             told: false,
+            frozen: false,
             sick: false,
             routed: false,
         });
@@ -165,6 +168,11 @@ impl State {
     pub(crate) fn dies(&mut self, pid: u32) {
         let Some(process) = self.processes.get(&pid) else { return };
         let by_itself = !process.told;
+        if by_itself && process.frozen {
+            // Nothing happens in it while it is stopped in place; it does what it was to do when it goes on.
+            self.schedule(1_000, Due::Dies(pid));
+            return;
+        }
         self.note(|| format!("process {pid} ends"));
         self.end(pid, ExitCause::Itself);
         if by_itself {
@@ -185,17 +193,22 @@ impl State {
         let Some(pid) = self.find_process(identity).map(|p| p.pid) else {
             return Err(ProcessError::Gone { pid: identity.pid });
         };
-        self.judge_signal(pid, identity);
+        if signal != Signal::Thaw {
+            self.judge_signal(pid, identity);
+        }
         let Some(process) = self.processes.get_mut(&pid) else { return Ok(()) };
-        process.told = true;
-        // The connector closes first (Spring's graceful shutdown); the process ends when it is done with the rest.
-        process.listening &= process.behaviour.term.is_none();
-        let after = match signal {
-            Signal::Term => process.behaviour.term,
-            Signal::Kill => Some(10),
-        };
-        if let Some(after) = after {
-            self.schedule(after, Due::Dies(pid));
+        match signal {
+            Signal::Freeze => process.frozen = true,
+            Signal::Thaw => process.frozen = false,
+            Signal::Term | Signal::Kill => process.told = true,
+        }
+        if signal == Signal::Kill {
+            self.schedule(10, Due::Dies(pid));
+        } else if process.told && !process.frozen {
+            // The connector closes first (Spring's graceful shutdown); the process ends when it is done with the rest.
+            process.listening &= process.behaviour.term.is_none();
+            let after = process.behaviour.term;
+            after.into_iter().for_each(|after| self.schedule(after, Due::Dies(pid)));
         }
         Ok(())
     }
@@ -224,6 +237,7 @@ impl State {
             behaviour,
             listening: false,
             told: false,
+            frozen: false,
             sick: false,
             routed: false,
         }))
@@ -234,7 +248,7 @@ impl State {
         if self.foreigners.contains_key(&question.port) {
             return Answer::WrongIdentity { found: "somebody else".to_owned() };
         }
-        let Some(process) = self.at_port(question.port).filter(|p| !p.told) else { return refused() };
+        let Some(process) = self.at_port(question.port).filter(|p| !p.told && !p.frozen) else { return refused() };
         if question.path != "/profile" {
             return Answer::WrongStatus { status: 404 };
         }
@@ -344,6 +358,8 @@ impl Processes for World {
         let word = match signal {
             Signal::Term => "term",
             Signal::Kill => "kill",
+            Signal::Freeze => "freeze",
+            Signal::Thaw => "thaw",
         };
         self.change(word, what, refusal, |state| state.signalled(identity, signal))
     }

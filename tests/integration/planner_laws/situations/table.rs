@@ -11,6 +11,7 @@ pub(super) fn all() -> Vec<Situation> {
         super::serving::SERVING,
         super::deploying::DEPLOYING,
         super::stopping::STOPPING,
+        super::frozen::FROZEN,
         super::way::ROUTE,
         super::memory::REMEMBERED,
     ]

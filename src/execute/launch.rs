@@ -1,0 +1,82 @@
+//! What a step hands over to start a JVM: as a slot, or to train an archive.
+
+use std::path::PathBuf;
+
+use crate::execute::{ExecuteError, Scene, moved, vacancy};
+use crate::host::Host;
+use crate::host::processes::StartOrder;
+use crate::model::boot::BootForm;
+use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
+use crate::model::id::{ArchiveId, Identity, Port, ReleaseId, SlotName};
+use crate::model::ledger::Ledger;
+use crate::plan::record::Prepared;
+
+/// Starts the release that the ledger has for a slot.
+pub(super) fn start<H: Host>(
+    host: &H,
+    scene: &Scene<'_>,
+    ledger: &Ledger,
+    (slot, boot): (&SlotName, &BootForm),
+    with: &Prepared,
+) -> Result<Identity, ExecuteError> {
+    vacancy::vacant(host, scene, slot)?;
+    let record = ledger.slots.get(slot);
+    let release = record.and_then(|r| r.release.as_ref()).and_then(|id| ledger.releases.get(id));
+    let (Some(record), Some(release)) = (record, release) else {
+        return Err(moved("a known release", "the ledger does not have it"));
+    };
+    let order = StartOrder {
+        service: scene.spec.name.clone(),
+        slot: slot.clone(),
+        release: release.id.clone(),
+        cookie: with.random.clone(),
+        port: record.port,
+        digest: release.digest.clone(),
+        boot: boot.clone(),
+        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
+        env_file: release.env_file.clone(),
+        log: with.log.clone(),
+    };
+    Ok(host.start(&order)?)
+}
+
+/// As the slot was started, but for the port: the one that is bound there is the live process's.
+pub(super) fn train<H: Host>(
+    host: &H,
+    scene: &Scene<'_>,
+    (slot, release): (&SlotName, &ReleaseId),
+    archive: &ArchiveId,
+) -> Result<(), ExecuteError> {
+    let ledger = &scene.seen.ledger;
+    let (Some(record), Some(release)) = (ledger.slots.get(slot), ledger.releases.get(release)) else {
+        return Err(moved("a known release", "the ledger does not have it"));
+    };
+    let order = StartOrder {
+        service: scene.spec.name.clone(),
+        slot: slot.clone(),
+        release: release.id.clone(),
+        cookie: host.random(),
+        port: record.port,
+        digest: release.digest.clone(),
+        boot: BootForm::Extracted,
+        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
+        env_file: release.env_file.clone(),
+        log: PathBuf::new(),
+    };
+    Ok(host.train(&order, archive, scene.spec.health.deadline)?)
+}
+
+/// Fills the placeholders of every string in.
+fn filled(launch: &LaunchSpec, spec: &ServiceSpec, slot: &SlotName, port: Port, version: &str) -> LaunchSpec {
+    let one = |text: &String| fill(text, &spec.name, slot, port, version);
+    let all = |list: &[String]| list.iter().map(one).collect();
+    LaunchSpec {
+        java: one(&launch.java),
+        jvm_args: all(&launch.jvm_args),
+        args: all(&launch.args),
+        profiles: all(&launch.profiles),
+        config_locations: all(&launch.config_locations),
+        env: launch.env.iter().map(|(key, value)| (key.clone(), one(value))).collect(),
+        ..launch.clone()
+    }
+}
