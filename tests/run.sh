@@ -28,6 +28,11 @@ run_tests() {
   "$cargo" test --locked --all-targets --no-fail-fast 2>&1 | tee "$log"
 }
 
+# Every reachable state of the planner on a small host, and what kills each seeded mutant: the command of the README.
+explore() {
+  "$cargo" test --locked --profile explore --test explore -- --nocapture --include-ignored
+}
+
 test_docs() {
   "$cargo" test --locked --doc --quiet
 }
@@ -41,7 +46,9 @@ need strace
 need openssl
 step "cargo fmt --check" "$cargo" fmt --check
 step "cargo clippy" "$cargo" clippy --locked --all-targets --quiet -- -D warnings
+step "cargo clippy, the explorer" "$cargo" clippy --locked --test explore --quiet -- -D warnings
 step "cargo test" run_tests
+step "the explorer" explore
 step "cargo test --doc" test_docs
 step "the sample's tests" test_sample
 

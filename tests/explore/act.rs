@@ -17,13 +17,15 @@ use slotd::plan::{Next, ServicePlan};
 
 use crate::config::Given;
 use crate::intern::Interner;
-use crate::ledger::{self, absorb, cookie, expand};
+use crate::ledger::{self, absorb, cookie};
 use crate::model::{Life, Mem, NONE, Nginx, SLOTS, Slot, Text, World};
 use crate::mutants::Mutant;
 use crate::see::{Variant, see, see_again};
 
 /// Silent steps of one pass, as the shipped loop bounds them.
 const SILENT: usize = 12;
+
+const CIRCLE: &str = "the silent steps of one pass go in a circle";
 
 /// A visible step that a pass has decided on and not carried out yet.
 #[derive(Clone, PartialEq, Debug)]
@@ -56,7 +58,7 @@ pub(crate) struct Trace {
 }
 
 /// What a pass decides.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Decided {
     /// The worlds behind each silent step, with its kind.
     pub(crate) silent: Vec<(&'static str, Trace)>,
@@ -67,6 +69,8 @@ pub(crate) struct Decided {
     pub(crate) status: Option<Status>,
     /// A silent circle, a hold without a word, and the like.
     pub(crate) fault: Option<String>,
+    /// What is done although a fact could not be read.
+    pub(crate) rash: Option<String>,
     /// What each verb of a person would leave in the ledger.
     verbs: Option<Vec<(&'static str, Trace)>>,
 }
@@ -74,7 +78,20 @@ pub(crate) struct Decided {
 impl Decided {
     /// Whether a reason is among those of the last plan.
     pub(crate) fn waits_for(&self, reason: Reason) -> bool {
-        self.holds & bit(&reason) != 0
+        self.holds & bit(reason) != 0
+    }
+
+    /// This, and what a look decides that sees the same with the ledger of behind these silent steps.
+    fn then(mut self, rest: &Self) -> Self {
+        self.silent.extend_from_slice(&rest.silent);
+        let long = (self.silent.len() >= SILENT).then(|| CIRCLE.to_owned());
+        Self {
+            look: rest.look,
+            holds: rest.holds,
+            status: rest.status,
+            fault: self.fault.or_else(|| rest.fault.clone()).or(long),
+            ..self
+        }
     }
 }
 
@@ -85,11 +102,13 @@ pub(crate) struct Mind<'a> {
     keys: Interner<Key>,
     decided: Vec<Decided>,
     pub(crate) looks: Vec<Rc<Look>>,
-    /// The world that was looked at last, and what it showed: a look has several outcomes, and most of it is the same in all.
+    /// The world that was looked at last, and what it showed: most of it is the same in the next one.
     last: Option<(World, ObservedState)>,
     /// What each half of a step's record made of which ledger.
     notes: Interner<Note>,
     noted: Vec<Trace>,
+    /// The world whose ledger was written last, and that ledger.
+    written: Option<(World, Ledger)>,
 }
 
 /// All that a half of a step's record is a function of.
@@ -124,6 +143,7 @@ impl<'a> Mind<'a> {
             last: None,
             notes: Interner::default(),
             noted: Vec::new(),
+            written: None,
         }
     }
 
@@ -131,8 +151,9 @@ impl<'a> Mind<'a> {
     pub(crate) fn decide(&mut self, world: &World, variant: Variant) -> u32 {
         let (at, new) = self.keys.put(Key { world: visible(world), variant });
         if new {
-            let decided = self.think(world, variant);
-            self.decided.push(decided);
+            // Until it is known what the steps behind a silent one come to, whoever meets this look again goes in a circle.
+            self.decided.push(Decided { fault: Some(CIRCLE.to_owned()), ..Decided::default() });
+            self.decided[at as usize] = self.think(world, variant);
             self.weigh(at, world, variant);
         }
         at
@@ -143,8 +164,7 @@ impl<'a> Mind<'a> {
         let Some(gap) = variant.gap.filter(|_| self.given.config.weighs()) else { return };
         let whole = self.decide(world, Variant { gap: None, ..variant });
         let rash = crate::check::rash(&self.looks, (world, gap), self.decided(at), self.decided(whole));
-        let fault = &mut self.decided[at as usize].fault;
-        *fault = fault.take().or(rash);
+        self.decided[at as usize].rash = rash;
     }
 
     /// What each verb of a person would make of a world.
@@ -166,7 +186,7 @@ impl<'a> Mind<'a> {
         let mut seen = self.observe(world, variant);
         self.mutant.blind(&mut seen);
         let mut first = None;
-        let decided = self.follow(world, &mut seen, &mut first);
+        let decided = self.follow((world, variant), &mut seen, &mut first);
         if let (Some(ledger), Some(service)) = (first, seen.services.get_mut(&self.given.service)) {
             service.ledger = ledger;
         }
@@ -174,11 +194,11 @@ impl<'a> Mind<'a> {
         decided
     }
 
-    /// What is seen; the last world's observation is used again for another variant of a look at it.
+    /// What is seen; the last observation is used again for what is the same in this one.
     fn observe(&mut self, world: &World, variant: Variant) -> ObservedState {
-        match self.last.take().filter(|(of, _)| *of == visible(world)) {
-            Some((_, mut seen)) => {
-                see_again(self.given, world, variant, &mut seen);
+        match self.last.take() {
+            Some((before, mut seen)) => {
+                see_again(self.given, &before, &visible(world), variant, &mut seen);
                 seen
             }
             None => see(self.given, world, variant),
@@ -186,11 +206,11 @@ impl<'a> Mind<'a> {
     }
 
     /// Follows the plan through its silent steps to a visible one; keeps the ledger of before the first of them.
-    fn follow(&mut self, world: &World, seen: &mut ObservedState, first: &mut Option<Ledger>) -> Decided {
+    fn follow(&mut self, (world, variant): (&World, Variant), seen: &mut ObservedState, first: &mut Option<Ledger>) -> Decided {
         let given = self.given;
         let mut now = *world;
-        let mut decided = Decided { silent: Vec::new(), look: None, holds: 0, status: None, fault: None, verbs: None };
-        for _ in 0..SILENT {
+        let mut decided = Decided::default();
+        while decided.silent.len() < SILENT {
             let Some(mut planned) = self.plan(world.wish, seen) else { return decided };
             self.mutant.bend(seen, &mut planned);
             (decided.holds, decided.status) = (holds(&planned), Some(planned.status));
@@ -204,14 +224,19 @@ impl<'a> Mind<'a> {
             }
             let Some(service) = seen.services.get_mut(&given.service) else { return decided };
             let ledger = silent(given, &mut now, &service.ledger, &step.act, &planned);
-            let before = std::mem::replace(&mut service.ledger, ledger);
-            first.get_or_insert(before);
             decided.silent.push((step.act.kind(), Trace::of(&now, step.act == Act::Retire)));
             if step.act == Act::Retire {
                 return decided;
             }
+            // A mutant is blind when it looks, not again at each step.
+            if self.mutant.blind.is_none() && crate::see::shows_the_same(given, world, &now) {
+                let rest = self.decide(&now, variant);
+                return decided.then(self.decided(rest));
+            }
+            let before = std::mem::replace(&mut service.ledger, ledger);
+            first.get_or_insert(before);
         }
-        decided.fault = Some("the silent steps of one pass go in a circle".to_owned());
+        decided.fault = Some(CIRCLE.to_owned());
         decided
     }
 
@@ -221,10 +246,23 @@ impl<'a> Mind<'a> {
         if new {
             let mut after = *world;
             let process = started.map(|at| ledger::identity(at, world.slots[usize::from(at)]));
-            write_down(self.given, &mut after, look, process.as_ref(), half);
+            self.write_down(&mut after, look, process.as_ref(), half);
             self.noted.push(Trace::of(&after, false));
         }
         self.noted[at as usize].on(*world)
+    }
+
+    /// The ledger of a world with a step's first or second half written down.
+    fn write_down(&mut self, world: &mut World, look: &Look, started: Option<&Identity>, half: Half) {
+        let with = prepared(self.given, world, &look.act, look.live.clone(), look.generation);
+        let (before, mut ledger) = self.written.take().unwrap_or_default();
+        ledger::expand_again(self.given, &before, world, &mut ledger);
+        match half {
+            Half::Before => record::before(&mut ledger, &look.act, &with),
+            Half::After => record::after(&mut ledger, &look.act, &with, started),
+        }
+        absorb(self.given, &ledger, world);
+        self.written = Some((*world, ledger));
     }
 
     fn plan(&self, wish: u8, seen: &ObservedState) -> Option<ServicePlan> {
@@ -294,12 +332,12 @@ fn noticed(world: &World) -> World {
     }
 }
 
-fn bit(reason: &Reason) -> u64 {
-    Reason::ALL.iter().position(|r| r == reason).map_or(0, |at| 1 << at)
+fn bit(reason: Reason) -> u64 {
+    Reason::ALL.iter().position(|r| *r == reason).map_or(0, |at| 1 << at)
 }
 
 fn holds(planned: &ServicePlan) -> u64 {
-    planned.holds.iter().fold(0, |all, hold| all | bit(&hold.reason))
+    planned.holds.iter().fold(0, |all, hold| all | bit(hold.reason))
 }
 
 fn look(service: &slotd::model::observed::ObservedService, planned: &ServicePlan, act: Act, facts: Vec<Fact>) -> Look {
@@ -428,17 +466,6 @@ impl Reader for Fresh<'_> {
         let life = self.world.slots.get(usize::from(self.given.slot(slot))).map(|s| s.life);
         if life == Some(crate::model::Life::Ready) { Answer::Good } else { Answer::None { why: "no answer".to_owned() } }
     }
-}
-
-/// The ledger of a world with a step's first or second half written down.
-fn write_down(given: &Given, world: &mut World, look: &Look, started: Option<&Identity>, half: Half) {
-    let with = prepared(given, world, &look.act, look.live.clone(), look.generation);
-    let mut ledger = expand(given, world);
-    match half {
-        Half::Before => record::before(&mut ledger, &look.act, &with),
-        Half::After => record::after(&mut ledger, &look.act, &with, started),
-    }
-    absorb(given, &ledger, world);
 }
 
 /// Which half of a step's record.

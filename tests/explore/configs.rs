@@ -166,9 +166,9 @@ fn size(row: &[Item]) -> usize {
 /// Sets one pair, then each parameter and a few families to what covers most of the open pairs so far.
 fn filled((a, b): (Item, Item), open: &[(Item, Item)]) -> Vec<Item> {
     let mut row = vec![a, b];
-    for parameter in 0..VALUES.len() {
+    for (parameter, values) in VALUES.iter().enumerate() {
         if row.iter().all(|item| item.0 != parameter) {
-            let items = (0..VALUES[parameter]).rev().map(|value| (parameter, value));
+            let items = (0..*values).rev().map(|value| (parameter, value));
             row.extend(items.max_by_key(|item| worth(*item, &row, open)));
         }
     }

@@ -34,18 +34,29 @@ pub(crate) fn listed(list: &str) -> Vec<Config> {
     read(list).keys().filter_map(meant).collect()
 }
 
+/// How many states an exploration had when it was last written down.
+pub(crate) fn states(config: &Config) -> u64 {
+    let key = key(&config.name, config.budget, &config.faults.words());
+    let golden = read("golden").remove(&key).or_else(|| read("deep").remove(&key));
+    golden.and_then(|figures| figures.split(' ').next()?.parse().ok()).unwrap_or(u64::MAX)
+}
+
+fn key(name: &str, budget: u8, faults: &str) -> String {
+    format!("{name} at {budget} of {faults}")
+}
+
 /// What differs from the golden figures; with `UPDATE_GOLDEN` nothing does, and the list of that name gets the new ones.
 pub(crate) fn compare(rows: &[Row]) -> Vec<String> {
     let of = |row: &Row| {
-        let key = format!("{} at {} of {}", row.name, row.budget, row.faults);
+        let key = key(&row.name, row.budget, &row.faults);
         (key, format!("{} states, {} transitions", row.states, row.transitions))
     };
     let found: Vec<_> = rows.iter().map(of).collect();
     if let Ok(list) = std::env::var("UPDATE_GOLDEN") {
         let mut golden = read(&list);
         golden.extend(found);
-        let text: String = golden.iter().map(|(key, figures)| format!("{key}: {figures}\n")).collect();
-        return std::fs::write(path(&list), text).err().map(|error| error.to_string()).into_iter().collect();
+        let lines: Vec<_> = golden.iter().map(|(key, figures)| format!("{key}: {figures}")).collect();
+        return std::fs::write(path(&list), lines.join("\n") + "\n").err().map(|error| error.to_string()).into_iter().collect();
     }
     let golden: BTreeMap<_, _> = read("golden").into_iter().chain(read("deep")).collect();
     let differs = |(key, figures): &(String, String)| {

@@ -184,7 +184,7 @@ impl<'a> Graph<'a> {
             for (kind, _) in &decided.silent {
                 *self.met.steps.entry(kind).or_default() += 1;
             }
-            if let Some(what) = decided.fault.clone() {
+            for what in [decided.fault.clone(), decided.rash.clone()].into_iter().flatten() {
                 self.violate(what, at, None);
             }
         }

@@ -43,7 +43,7 @@ fn hunt(mutant: Mutant) -> Option<Kill> {
 }
 
 #[test]
-#[ignore = "takes a minute: the table of mutants"]
+#[ignore = "half a minute: the table of mutants"]
 fn every_seeded_mutant_is_killed() {
     for row in grounds().into_iter().map(|config| run(config, Mutant::default(), BOUND)) {
         let clean = row.broken.is_empty() && row.states < BOUND.states;

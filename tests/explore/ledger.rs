@@ -84,28 +84,41 @@ fn number(given: &Given, id: &ReleaseId) -> u8 {
 
 /// The ledger of a world.
 pub(crate) fn expand(given: &Given, world: &World) -> Ledger {
+    let mut ledger = Ledger::default();
+    expand_again(given, &World::default(), world, &mut ledger);
+    ledger
+}
+
+/// Makes the ledger of one world that of another: what is large and seldom differs is kept where it is the same.
+pub(crate) fn expand_again(given: &Given, before: &World, world: &World, ledger: &mut Ledger) {
     let mem = &world.mem;
     let has = |set: u8| move |rel: &u8| set & (1 << rel) != 0;
     let all = || 0..u8::try_from(RELEASES).unwrap_or(0);
     let named = |rel: u8| release(given, rel).map(|id| (id, "it failed".to_owned()));
-    Ledger {
-        accepted: mem.accepted.then(|| given.specs[usize::from(world.wish)].clone()),
-        releases: all().filter(has(mem.releases)).map(|rel| known(given, mem, rel)).collect(),
-        jars: (0..16).filter(|bit| mem.jars & (1 << bit) != 0).map(|bit| jar(given, bit / 2, bit % 2)).collect(),
-        slots: given.all().filter_map(|at| record(given, world, at)).collect(),
-        route: text(given, mem.route),
-        leaving: name(given, mem.leaving),
-        proven: u64::from(mem.proven),
-        cutover: cutover(given, mem),
-        reload: reload(world),
-        failures: all().flat_map(|rel| failures(given, rel, mem.fails[usize::from(rel)])).collect(),
-        quarantine: all().filter(has(mem.quarantine)).filter_map(named).collect(),
-        good: mem.good.iter().filter_map(|rel| release(given, *rel)).collect(),
-        person: person(given, world),
-        deployment: deployment(given, mem.deployment),
-        proven_health: mem.health.checked_sub(1).map(health),
-        ..Ledger::default()
+    let accepted = |world: &World| world.mem.accepted.then_some(world.wish);
+    if accepted(before) != accepted(world) {
+        ledger.accepted = accepted(world).map(|wish| given.specs[usize::from(wish)].clone());
     }
+    if (before.mem.releases, before.mem.relabelled) != (mem.releases, mem.relabelled) {
+        ledger.releases = all().filter(has(mem.releases)).map(|rel| known(given, mem, rel)).collect();
+    }
+    if before.mem.jars != mem.jars {
+        ledger.jars = (0..16).filter(|bit| mem.jars & (1 << bit) != 0).map(|bit| jar(given, bit / 2, bit % 2)).collect();
+    }
+    if before.mem.health != mem.health {
+        ledger.proven_health = mem.health.checked_sub(1).map(health);
+    }
+    ledger.slots = given.all().filter_map(|at| record(given, world, at)).collect();
+    ledger.route = text(given, mem.route);
+    ledger.leaving = name(given, mem.leaving);
+    ledger.proven = u64::from(mem.proven);
+    ledger.cutover = cutover(given, mem);
+    ledger.reload = reload(world);
+    ledger.failures = all().flat_map(|rel| failures(given, rel, mem.fails[usize::from(rel)])).collect();
+    ledger.quarantine = all().filter(has(mem.quarantine)).filter_map(named).collect();
+    ledger.good = mem.good.iter().filter_map(|rel| release(given, *rel)).collect();
+    ledger.person = person(given, world);
+    ledger.deployment = deployment(given, mem.deployment);
 }
 
 fn name(given: &Given, slot: u8) -> Option<SlotName> {

@@ -1,6 +1,8 @@
 //! One exploration from beginning to table row, with everything that it must not find.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::{Config, Given};
@@ -38,7 +40,7 @@ pub(crate) fn run(config: Config, mutant: Mutant, bounds: Bounds) -> Row {
     let begin = beginning(&mut given);
     let mut graph = Graph::explore(&given, mutant, begin, bounds);
     let (mut longest, mut ends) = (0, BTreeMap::new());
-    if !(bounds.first && !graph.violations.is_empty()) {
+    if !bounds.first || graph.violations.is_empty() {
         longest = live(&mut graph);
         ends = finish(&given, &mut graph);
     }
@@ -62,6 +64,26 @@ pub(crate) fn run(config: Config, mutant: Mutant, bounds: Bounds) -> Row {
         broken,
         met: graph.met,
     }
+}
+
+/// Explores each configuration, two at a time because that is what a runner has, the largest first by a guess at their size.
+pub(crate) fn every(configs: &[Config], bounds: Bounds, size: impl Fn(&Config) -> u64) -> Vec<Row> {
+    let mut order: Vec<usize> = (0..configs.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(size(&configs[*at])));
+    let (next, rows) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(at) = order.get(next.fetch_add(1, Relaxed)) {
+            let row = run(configs[*at].clone(), Mutant::default(), bounds);
+            rows.lock().unwrap_or_else(PoisonError::into_inner).push((*at, row));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        work();
+    });
+    let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.sort_by_key(|(at, _)| *at);
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 /// A story as text, and as a file for the end-to-end harness.
@@ -160,11 +182,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
     text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
     for row in rows {
         let Row { name, budget, faults, states, transitions, longest, broken, took, .. } = row;
-        text += &format!(
-            "| {name} | {budget} | {faults} | {states} | {transitions} | {longest} | {} | {:.2} s |\n",
-            broken.len(),
-            took.as_secs_f64()
-        );
+        let (broken, took) = (broken.len(), took.as_secs_f64());
+        let line = format!("| {name} | {budget} | {faults} | {states} | {transitions} | {longest} | {broken} | {took:.2} s |\n");
+        text.push_str(&line);
     }
     let (states, transitions) = (rows.iter().map(|r| r.states).sum::<usize>(), rows.iter().map(|r| r.transitions).sum::<u64>());
     let longest = rows.iter().map(|r| r.longest).max().unwrap_or(0);

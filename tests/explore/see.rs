@@ -63,22 +63,32 @@ pub(crate) fn see(given: &Given, world: &World, variant: Variant) -> ObservedSta
     ObservedState { now: ledger::now(), memory: Observation::Known(1 << 34), services: names.into() }
 }
 
-/// The same host looked at once more, with another outcome: what no variant differs in is there already.
-pub(crate) fn see_again(given: &Given, world: &World, variant: Variant, seen: &mut ObservedState) {
+/// The host looked at once more, or another one: what is the same is there already.
+pub(crate) fn see_again(given: &Given, before: &World, world: &World, variant: Variant, seen: &mut ObservedState) {
     for service in seen.services.values_mut() {
+        if before != world {
+            ledger::expand_again(given, before, world, &mut service.ledger);
+        }
+        let lies = |world: &World| (world.stored, world.unpacked, world.archived);
+        if lies(before) != lies(world) {
+            (service.stored, service.layouts, service.archives) = (stored(world), layouts(given, world), archives(given, world));
+        }
         service.jar = hidden(variant.gap == Some(Gap::Jar), jar(given, world));
         service.slots = ledger::by_name(given, |at| slot(given, world, at, variant));
         service.route = route(given, world, variant);
     }
 }
 
+fn stored(world: &World) -> BTreeSet<Digest> {
+    (0..u8::try_from(RELEASES).unwrap_or(0)).filter(|rel| world.stored & (1 << rel) != 0).map(digest).collect()
+}
+
 fn service(given: &Given, world: &World, variant: Variant) -> ObservedService {
-    let stored = (0..u8::try_from(RELEASES).unwrap_or(0)).filter(|rel| world.stored & (1 << rel) != 0).map(digest);
     ObservedService {
         ledger: ledger::expand(given, world),
         jar: hidden(variant.gap == Some(Gap::Jar), jar(given, world)),
         env_file: Observation::Absent,
-        stored: stored.collect::<BTreeSet<_>>(),
+        stored: stored(world),
         layouts: layouts(given, world),
         archives: archives(given, world),
         launch_fault: None,
@@ -295,4 +305,25 @@ pub(crate) fn gaps(given: &Given) -> Vec<Gap> {
     let slots = given.all().flat_map(|at| [Gap::Process(at), Gap::Port(at), Gap::Probe(at)]);
     let route = [Gap::Include, Gap::Flags, Gap::Nginx, Gap::Loaded, Gap::Proxied, Gap::Jar];
     slots.chain(route).collect()
+}
+
+/// Whether a look at a world would show what one at another showed, but for the ledger, which silent steps alone have changed between
+/// them: a pass goes on with what it has seen, and then that is the same as looking again. How a process ended is read for a recorded
+/// process only, so where its record went with the step it makes no difference.
+pub(crate) fn shows_the_same(given: &Given, seen: &World, now: &World) -> bool {
+    let left = |world: &World| world.mem.cut.on.then_some(world.mem.cut.from);
+    let lies = |world: &World| (world.stored, world.unpacked, world.archived);
+    let probed = |world: &World| world.mem.route.generation().is_some();
+    let same = |at: u8| {
+        let at = usize::from(at);
+        let ended = |world: &World| world.mem.recs[at].cookie && !world.slots[at].there();
+        let rec = now.mem.recs[at];
+        is_known(seen.slots[at]) == is_known(now.slots[at])
+            && (!(rec.on && rec.process) || (seen.mem.recs[at].process && ended(seen) == ended(now)))
+    };
+    given.all().all(same)
+        && left(seen) == left(now)
+        && lies(seen) == lies(now)
+        && probed(seen) == probed(now)
+        && seen.mem.jars == now.mem.jars
 }

@@ -23,7 +23,8 @@ pub(crate) fn story(graph: &mut Graph<'_>, violation: &Violation) -> (String, se
     for (number, (label, world)) in moves.iter().enumerate() {
         let act = act(&graph.mind, *label);
         let said = act.as_ref().map_or_else(String::new, |act| format!(": {act}"));
-        text += &format!("{:>4}. {label}{said}\n          {}\n", number + 1, shown(world));
+        let line = format!("{:>4}. {label}{said}\n          {}\n", number + 1, shown(world));
+        text.push_str(&line);
         let (word, said) = (format!("{label:?}"), label.to_string());
         steps.push(serde_json::json!({ "move": word, "text": said, "step": act, "then": shown(world) }));
     }
@@ -105,11 +106,8 @@ fn one(slot: Slot, rec: Rec, n: usize) -> String {
     let stranger = if slot.stranger { " and a stranger" } else { "" };
     let marks = [(rec.served, "served"), (rec.stopping > 0, "told to end"), (rec.condemned, "failed")];
     let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
-    let noted = if rec.on {
-        format!(" (noted {}{})", label(rec.rel, 0), marks.iter().map(|m| format!(", {m}")).collect::<String>())
-    } else {
-        String::new()
-    };
+    let noted =
+        if rec.on { format!(" (noted {}{})", label(rec.rel, 0), [&[""][..], &marks].concat().join(", ")) } else { String::new() };
     match slot.life {
         Life::None => format!("real{n} empty{stranger}{noted}"),
         life => format!("real{n} {life:?} {}{stranger}{noted}", label(slot.rel, 0)),
