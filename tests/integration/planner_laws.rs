@@ -2,6 +2,7 @@
 
 mod again;
 mod chance;
+mod decisions;
 mod hide;
 mod host;
 mod oracle;
