@@ -62,7 +62,8 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
     match act {
         Act::WriteInclude { live: to, .. } => {
             let asked = route.nginx.known().map(|nginx| Fact::Nginx(nginx.master.clone()));
-            [Fact::Include(route.include.clone())].into_iter().chain(asked).chain(serves(seen, Some(to))).collect()
+            // Asked last: an nginx that is started again behind its answer loads the old text, which nothing would tell from this one.
+            [Fact::Include(route.include.clone())].into_iter().chain(serves(seen, Some(to))).chain(asked).collect()
         }
         Act::Reload { generation, moves } => {
             let to = moves.as_ref().map(|m| &m.to);

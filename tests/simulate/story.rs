@@ -154,7 +154,7 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::Crash(_) => "crash",
         Fault::Sick(..) => "sick",
         Fault::Stopped(_) => "stopped",
-        Fault::NginxStops | Fault::NginxStarts => "nginx_stops",
+        Fault::NginxStops | Fault::NginxStarts | Fault::NginxRestarts => "nginx_stops",
         Fault::NginxReloads => "nginx_reloads",
         Fault::ConfigBroken(_) => "config_broken",
         Fault::ReloadsLost(_) => "reloads_lost",

@@ -148,6 +148,19 @@ fn health_settings_that_are_doubted_hold_up_no_other_release() {
 }
 
 #[test]
+fn health_settings_that_another_process_of_the_same_release_meets_are_not_doubted() {
+    let mut stage = Stage::serving(&["1"]);
+    stage.decide(&Decision::Restart);
+    stage.keep(60);
+    stage.is("real2 webservice-1");
+    stage.befall(Fault::Sick(port(8082), true));
+    stage.spec.health.timeout = std::time::Duration::from_secs(1);
+    stage.world.accept(&stage.goal());
+    stage.keep(20);
+    stage.is("real1 webservice-1");
+}
+
+#[test]
 fn another_interval_does_not_keep_a_slot_that_answers_badly_from_going_over() {
     let mut stage = Stage::serving(&["1", "2"]);
     stage.befall(Fault::Sick(port(8082), true));
@@ -235,16 +248,18 @@ fn a_standby_that_is_asked_for_again_is_not_given_up_for_one_bad_answer() {
 
 #[test]
 fn no_flag_is_touched_before_nginx_has_loaded_the_line_that_mends_its_include() {
-    let mut stage = Stage::serving_as(&["1"], |spec| spec.proxy.url = None);
-    stage.befall(include(&stage, Some(Text::Edited(None))));
-    stage.befall(ledger_lost(&stage));
-    stage.spec.slots[1].port = port(9082);
-    stage.wants("3", Behaviour::good());
-    stage.world.accept(&stage.goal());
-    stage.decide(&Decision::Retry);
-    stage.keep(60);
-    assert!(stage.live().ends_with("webservice-3"), "{}", stage.world.story());
-    stage.world.is_lawful();
+    for edit in [None, Some(Text::Edited(None))] {
+        let mut stage = Stage::serving_as(&["1"], |spec| spec.proxy.url = None);
+        stage.befall(include(&stage, edit));
+        stage.befall(ledger_lost(&stage));
+        stage.spec.slots[1].port = port(9082);
+        stage.wants("3", Behaviour::good());
+        stage.world.accept(&stage.goal());
+        stage.decide(&Decision::Retry);
+        stage.keep(60);
+        assert!(stage.live().ends_with("webservice-3"), "{}", stage.world.story());
+        stage.world.is_lawful();
+    }
 }
 
 #[test]
@@ -325,19 +340,6 @@ fn a_live_process_that_was_started_where_the_manifest_moved_its_slot_is_led_to_w
         stage.befall(Fault::FlagFaults(Vec::new()));
         stage.keep(60);
         assert!(stage.live().contains(" webservice-"), "change {change}\n{}", stage.world.story());
-    }
-}
-
-#[test]
-fn no_flag_is_touched_while_nobody_says_where_nginx_goes() {
-    for edit in [None, Some(Text::Edited(None))] {
-        let stage = Stage::serving_as(&["1", "2"], |spec| spec.proxy.url = None);
-        stage.befall(include(&stage, edit));
-        stage.befall(ledger_lost(&stage));
-        stage.world.accept(&stage.goal());
-        stage.decide(&Decision::Retry);
-        stage.keep(60);
-        stage.is("real2 webservice-2");
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) enum Fault {
     Stopped(Port),
     NginxStops,
     NginxStarts,
+    NginxRestarts,
     /// Somebody else reloads it.
     NginxReloads,
     /// Something else in the configuration is broken, or mended.
@@ -86,6 +87,7 @@ impl State {
             }
             Fault::NginxStops
             | Fault::NginxStarts
+            | Fault::NginxRestarts
             | Fault::NginxReloads
             | Fault::ConfigBroken(_)
             | Fault::ReloadsLost(_)
@@ -164,6 +166,10 @@ impl State {
         match fault {
             Fault::NginxStops => self.stop_nginx(),
             Fault::NginxStarts => self.start_nginx(),
+            Fault::NginxRestarts => {
+                self.stop_nginx();
+                self.start_nginx();
+            }
             Fault::NginxReloads if self.nginx.up && !self.nginx.broken => self.reloaded(),
             Fault::ConfigBroken(on) => self.nginx.broken = on,
             Fault::ReloadsLost(on) => self.nginx.loses_reloads = on,
