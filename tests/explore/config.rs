@@ -84,6 +84,9 @@ pub(crate) struct Config {
     pub(crate) faults: Families,
     /// Time passes at every moment that it may, although nobody waits for it: only to check that this makes no difference.
     pub(crate) eager: bool,
+    /// Whether S15 is asked: not over the cover, where it still names steps that come earlier than in a whole look, of which nobody
+    /// has shown yet that each is harmless.
+    pub(crate) weighs: bool,
     /// How a JVM is to be started; a jar that is unpacked first is one more thing that a crash can leave half done.
     pub(crate) boot: Boot,
 }
@@ -157,12 +160,6 @@ pub(crate) fn health(variant: u8) -> HealthSpec {
 }
 
 impl Config {
-    /// Whether S15 is asked: on the hosts by name. Over the cover it still names steps that come earlier than in a whole look, of
-    /// which nobody has shown yet that each is harmless.
-    pub(crate) fn weighs(&self) -> bool {
-        !self.name.starts_with("pair-")
-    }
-
     fn policy(&self) -> SlotPolicy {
         SlotPolicy {
             standby: self.standby,

@@ -30,6 +30,7 @@ pub(crate) fn plain() -> Config {
         budget: 0,
         faults: Families::all(),
         eager: false,
+        weighs: true,
         boot: Boot::Jar,
     }
 }
@@ -134,6 +135,7 @@ fn made(row: &[Item], number: usize) -> Config {
         budget: 0,
         faults: Families::of(&families),
         eager: false,
+        weighs: false,
         boot: Boot::Jar,
     }
 }
