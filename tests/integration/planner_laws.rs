@@ -10,6 +10,7 @@ mod place;
 mod remembered;
 mod route;
 mod situations;
+mod verbs;
 mod way_back;
 
 use std::cell::Cell;

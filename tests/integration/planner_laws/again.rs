@@ -7,9 +7,14 @@ use slotd::model::route::{Include, RouteForm, Target};
 use slotd::plan::precondition::{Moved, Reader, rests_on, still_so};
 use slotd::plan::step::{Act, Move};
 
+use slotd::execute::{ExecuteError, Reloaded, Scene, execute};
+
 use super::chance::unknown;
 use super::host::{Host, slot};
 use super::place::Life;
+use crate::world::World;
+use crate::world::drive::block_on;
+use crate::world::processes::{Behaviour, Process};
 
 /// The host as it is when the step is about to be done.
 struct Later(Host);
@@ -206,4 +211,39 @@ fn a_step_that_is_given_up_says_what_was_expected_and_what_was_found() {
     let moved = outcome(&host, &cutover("real2"), Some("real1"), |h| badly(h, "real2")).unwrap_err();
     assert_eq!(moved.expected, "a slot that answers");
     assert!(moved.found.contains("503"), "{}", moved.found);
+}
+
+/// Starts release 3 on `real3` of `three`, while a process of ours runs that was started for this slot of this service and has yet to
+/// listen; whether that is what keeps it from being started.
+fn is_in_the_way(service: &str, name: &str) -> bool {
+    let (host, world) = (three(), World::new(7));
+    let (born, boot) = (world.see().now, world.see().boot_id());
+    world.touch().begin(Process {
+        pid: 0,
+        born,
+        boot,
+        cookie: Some(slotd::model::id::Cookie::new("lost")),
+        service: slotd::model::id::ServiceName::new(service),
+        slot: slot(name),
+        release: host.id("1"),
+        digest: slotd::model::id::Digest::new("1"),
+        port: Port(8083),
+        log: "/state/logs/1.log".into(),
+        behaviour: Behaviour::good(),
+        listening: false,
+        told: false,
+        frozen: false,
+        sick: false,
+        routed: false,
+    });
+    let scene = Scene { spec: &host.spec, seen: host.seen(), live: Some(slot("real1")), nginx: Reloaded::No };
+    let done = block_on(execute(&world, &scene, &start(&host, "real3", 8083)));
+    matches!(done, Err(ExecuteError::Moved { expected: "a slot without a process of ours", .. }))
+}
+
+#[test]
+fn nothing_is_started_beside_a_process_of_the_slot_that_has_yet_to_listen() {
+    assert!(is_in_the_way("webservice", "real3"), "a lost or older ledger does not know it");
+    assert!(!is_in_the_way("webservice", "real2"));
+    assert!(!is_in_the_way("other", "real3"));
 }
