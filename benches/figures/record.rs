@@ -1,5 +1,6 @@
 //! The figures of all runs in one JSON file, from which the pictures are drawn.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,12 @@ impl Spread {
         all.sort_by(f64::total_cmp);
         let last = all.len() - 1;
         Self { median: all[last / 2], least: all[0], most: all[last] }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "median {:.0} ms, {:.0} to {:.0}", self.median, self.least, self.most)
     }
 }
 
