@@ -12,6 +12,7 @@ use crate::model::past::Starts;
 use crate::model::status::{HoldKind, Reason, Status};
 use crate::observe::past::past;
 use crate::observe::watch::Watch;
+use crate::plan::view::{SlotState, SlotView};
 use crate::plan::{Next, Plan, ServicePlan};
 use crate::reconcile::{Goal, Outcome, ReconcileError, accept, pass};
 
@@ -182,6 +183,13 @@ fn coalesced(first: Option<Trigger>, triggers: &mut mpsc::Receiver<Trigger>) -> 
     newest
 }
 
+/// Whether something is on its way up: a standby that is asked again before it serves is not.
+fn starts(service: &ServicePlan) -> bool {
+    let on_its_way =
+        |slot: &SlotView| slot.state == SlotState::Candidate || (slot.state == SlotState::Live && slot.ready != Some(true));
+    service.view.slots.iter().any(on_its_way)
+}
+
 /// How long starts took here before; a history that cannot be read is no reason to stop.
 fn usual<H: Host>(host: &H, service: &ServiceName) -> Option<Starts> {
     host.history(service).ok().and_then(|lines| past(&lines).starts)
@@ -231,7 +239,7 @@ impl Told {
         let reasons: Vec<_> = service.holds.iter().map(|h| h.reason).collect();
         let before = self.holds.insert(service.name.clone(), reasons).unwrap_or_default();
         for hold in service.holds.iter().filter(|h| !before.contains(&h.reason)) {
-            let usual = (hold.reason == Reason::Starting).then(|| usual(host, &service.name)).flatten();
+            let usual = (hold.reason == Reason::Starting && starts(service)).then(|| usual(host, &service.name)).flatten();
             sink.emit(&service.name, &Event::Held { hold: hold.clone(), usual });
         }
     }

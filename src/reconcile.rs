@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::event::{Event, Sink};
 use crate::execute::{self, ExecuteError, Reloaded, Scene, history};
 use crate::host::Host;
+use crate::host::artifacts::ArtifactError;
 use crate::host::ledgers::LedgerError;
 use crate::host::lock::LockError;
 use crate::model::desired::DesiredState;
@@ -71,6 +72,9 @@ pub enum ReconcileError {
     /// Our memory cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Something beside an artifact cannot be removed.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// A decision cannot be taken.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -402,6 +406,9 @@ pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision) -> Resu
         let sentence = person::decide(decision, &service, &mut ledger, &observed.now)?;
         host.commit(&service.name, &ledger)?;
         history::decided(host, &service.name, &seen.ledger, &ledger, observed.now.wall)?;
+        if *decision == Decision::Retry {
+            ledger.releases.values().try_for_each(|release| host.retrain(&release.digest))?;
+        }
         said.push((service.name, sentence));
     }
     Ok(said)

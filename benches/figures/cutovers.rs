@@ -50,7 +50,7 @@ pub(crate) fn cutovers() {
     let (mut turns, mut moves, began) =
         (Turns { site: &site, manifest: &manifest, release: 1, is_back: false }, Vec::new(), Instant::now());
     for number in 1..=count {
-        let moved = if number % DEPLOYMENT == 0 { turns.new_release() } else { turns.to_the_standby() };
+        let moved = if number % DEPLOYMENT == 0 { turns.new_release() } else { turns.other_standby() };
         let period = moved.began + PERIOD;
         moves.push(moved);
         until("it is time for the next", PERIOD * 2, || Instant::now() >= period);
@@ -110,7 +110,7 @@ pub(crate) fn rollback() {
     load.go_on(200);
     let (mut turns, mut moves) = (Turns { site: &site, manifest: &manifest, release: 1, is_back: false }, Vec::new());
     for _ in 0..2 * asked(ROLLBACKS) {
-        let moved = turns.to_the_standby();
+        let moved = turns.other_standby();
         let drained = moved.began + Duration::from_secs(3);
         moves.push(moved);
         until("its drain is over", PERIOD, || Instant::now() >= drained);
@@ -166,11 +166,12 @@ impl Turns<'_> {
         self.turn("deployment", |turns| drop(turns.site.deploy(&(turns.manifest)(turns.release))))
     }
 
-    fn to_the_standby(&mut self) -> Move {
+    fn other_standby(&mut self) -> Move {
         self.is_back = !self.is_back;
-        match self.is_back {
-            true => self.turn("rollback", |turns| drop(turns.site.slotd(&["rollback", "webservice"]).expect_code(0))),
-            false => self.turn("forward", |turns| drop(turns.site.slotd(&["retry"]).expect_code(0))),
+        if self.is_back {
+            self.turn("rollback", |turns| drop(turns.site.slotd(&["rollback", "webservice"]).expect_code(0)))
+        } else {
+            self.turn("forward", |turns| drop(turns.site.slotd(&["retry"]).expect_code(0)))
         }
     }
 

@@ -52,6 +52,21 @@ impl LinuxHost {
         all
     }
 
+    /// Removes the notes of what could not be made; one that is being made keeps its own, which stands for it until it has ended.
+    pub(super) fn forgive(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        let folder = self.folder(digest).join(ARCHIVES);
+        if self.is_training() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|kind| kind == FAILED) {
+                files::or_absent(fs::remove_file(&path)).map_err(io_error("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Why no archive can be made for a jar that lies unpacked.
     pub(super) fn why_untrainable(&self, digest: &Digest) -> Option<String> {
         let libs = fs::read_dir(self.folder(digest).join(UNPACKED).join("lib")).ok()?;
@@ -215,6 +230,16 @@ mod tests {
         std::os::unix::fs::symlink(&secret, &made).unwrap();
         finish(&place.folder(), "a", "jsa", &made).unwrap_err();
         assert_eq!(place.state("a"), None);
+    }
+
+    #[test]
+    fn a_training_that_failed_is_tried_again_when_a_person_asks() {
+        let place = place();
+        fail(&place.folder(), "a", "java ended with 1").unwrap();
+        fs::write(place.folder().join("other"), "stays").unwrap();
+        place.host.forgive(&place.digest).unwrap();
+        assert_eq!((place.state("a"), place.folder().join("other").exists()), (None, true));
+        place.host.forgive(&Digest::new("never unpacked")).unwrap();
     }
 
     #[test]

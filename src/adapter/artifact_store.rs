@@ -92,6 +92,10 @@ impl Artifacts for LinuxHost {
         self.archives_of(digest)
     }
 
+    fn retrain(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        self.forgive(digest)
+    }
+
     fn untrainable(&self, digest: &Digest) -> Option<String> {
         self.why_untrainable(digest)
     }

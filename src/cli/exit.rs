@@ -51,12 +51,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// `plan --detailed-exitcode`: pending where a step can be taken, held where something keeps every step from being taken.
+/// `plan --detailed-exitcode`: pending where a step can be taken, held where something keeps every step from being taken. What only
+/// keeps the ledger true (the end of `bake`) is in no plan, so it is nothing that is pending either: 2 means that the plan shows something.
 pub fn of_plan(plan: &Plan) -> Exit {
     let one = |service: &ServicePlan| match (&service.next, service.status) {
-        (Next::Step(_), _) | (_, Status::Progressing) => Exit::Pending,
-        (Next::Hold | Next::Nothing, Status::Held | Status::Degraded) => Exit::Held,
-        (Next::Hold | Next::Nothing, Status::Converged | Status::Orphaned) => Exit::Done,
+        (Next::Step(_), _) if !service.steps.is_empty() => Exit::Pending,
+        (Next::Step(_) | Next::Hold | Next::Nothing, Status::Progressing) => Exit::Pending,
+        (Next::Step(_) | Next::Hold | Next::Nothing, Status::Held | Status::Degraded) => Exit::Held,
+        (Next::Step(_) | Next::Hold | Next::Nothing, Status::Converged | Status::Orphaned) => Exit::Done,
     };
     Exit::worst(plan.services.iter().map(one))
 }
@@ -129,7 +131,9 @@ impl From<ReconcileError> for CliError {
             ReconcileError::Lock(LockError::Held { .. }) => {
                 Self::locked(error).hint("it works in short passes: try again, or wait longer with --lock-timeout")
             }
-            ReconcileError::Lock(LockError::Io { .. }) | ReconcileError::Ledger(_) => Self::failed(error),
+            ReconcileError::Lock(LockError::Io { .. }) | ReconcileError::Ledger(_) | ReconcileError::Artifact(_) => {
+                Self::failed(error)
+            }
             ReconcileError::Refused(_) | ReconcileError::NoSuchService { .. } => Self::refused(error),
             ReconcileError::Stale { .. } => Self::refused(error).hint("look at `slotd plan` again, then apply that plan"),
         }

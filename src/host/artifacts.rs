@@ -34,6 +34,9 @@ pub trait Artifacts {
     /// The archives of classes beside an unpacked jar, and those that could not be made.
     fn archives(&self, digest: &Digest) -> BTreeMap<ArchiveId, Archive>;
 
+    /// Forgets which archives of a jar could not be made, so that they are tried once more.
+    fn retrain(&self, digest: &Digest) -> Result<(), ArtifactError>;
+
     /// Why no archive can be made for an unpacked jar.
     fn untrainable(&self, digest: &Digest) -> Option<String>;
 

@@ -140,14 +140,18 @@ pub(super) fn starting(case: &Case<'_>, slot: &SlotName, age: Duration) -> Hold 
     let port = case.slot(slot).map(|s| s.port);
     let mut wakes: Vec<Wake> = process.map(|p| Wake::Exit(p.identity.clone())).into_iter().collect();
     wakes.extend(port.filter(|_| !listens).map(Wake::Listens));
+    // One that has served was started long ago: it is only asked again, before the traffic comes back to it.
+    let (does, within) = match case.record(slot) {
+        Some(record) if record.served && case.live() != Some(slot) => ("is asked before it serves".to_owned(), String::new()),
+        Some(_) | None => {
+            let since = format!("starts since {:.1} s", age.as_secs_f64());
+            (since, format!(", {} s after its start at the latest", deadline.as_secs()))
+        }
+    };
     Hold {
         reason: Reason::Starting,
-        detail: format!("{slot} (pid {pid}) starts since {:.1} s: {}", age.as_secs_f64(), said(case, slot)),
-        until: format!(
-            "{} good answers in a row, {} s after its start at the latest",
-            case.spec.health.successes,
-            deadline.as_secs()
-        ),
+        detail: format!("{slot} (pid {pid}) {does}: {}", said(case, slot)),
+        until: format!("{} good answers in a row{within}", case.spec.health.successes),
         again: if listens { case.spec.health.interval } else { Duration::from_secs(1).min(deadline) },
         wakes,
     }

@@ -20,7 +20,7 @@ const LOCK: &str = "training";
 
 impl LinuxHost {
     /// Whether a training is under way. A lock that cannot be looked at counts as held: the next one can wait.
-    pub(super) fn is_training(&self) -> bool {
+    pub(in crate::adapter) fn is_training(&self) -> bool {
         match File::open(self.state.join(LOCK)) {
             Ok(file) => file.try_lock_shared().is_err(),
             Err(error) => error.kind() != io::ErrorKind::NotFound,

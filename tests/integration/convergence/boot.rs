@@ -97,6 +97,19 @@ fn a_training_that_failed_is_noted_and_tried_again_only_for_another_jar() {
 }
 
 #[test]
+fn a_training_that_failed_is_tried_again_when_a_person_says_so() {
+    let mut stage = Stage::empty();
+    stage.spec.launch.boot = Boot::Cds;
+    stage.world.touch().trained = Archive::Failed { why: "its training ended with 1".to_owned() };
+    stage.deploy("1");
+    stage.keep(300);
+    stage.world.touch().trained = Archive::Ready;
+    stage.decide(&Decision::Retry);
+    let plan = stage.keep(300);
+    assert_eq!((count(&stage, "train"), plan.services[0].notes.len()), (2, 0), "{:?}", plan.services[0].notes);
+}
+
+#[test]
 fn nothing_is_trained_while_something_else_is_to_be_done_or_memory_is_short() {
     let mut stage = with(Boot::Cds);
     stage.befall(Fault::Foreign(port(8082), Some(Foreigner::Stranger)));

@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use slotd::cli::exit::{Exit, of_plan, of_status};
 use slotd::event::Sink;
-use slotd::model::id::ServiceName;
+use slotd::model::id::{ReleaseId, ServiceName};
 use slotd::model::status::Status;
 use slotd::plan::Next;
+use slotd::plan::step::{Act, Step};
 use slotd::report::palette::Palette;
 use slotd::report::progress::{Lines, Spinners};
 use slotd::report::summary::{Ending, Outcome};
@@ -150,6 +151,15 @@ fn a_plan_is_pending_where_a_step_can_be_taken_and_held_where_none_can() {
         service.next = Next::Step(service.steps[0].clone());
     }
     assert_eq!(of_plan(&held), Exit::Pending);
+}
+
+#[test]
+fn a_plan_with_nothing_to_show_is_not_pending_though_the_ledger_has_something_to_note() {
+    let mut silent = sample::converged();
+    let act = Act::Settle { release: Some(ReleaseId::new("r1-2222222222222222")) };
+    silent.services[0].next = Next::Step(Step { act, why: "bake is over".to_owned(), expect: "it counts as good".to_owned() });
+    assert!(text(|out| human::plan(out, &silent, &Palette::plain())).contains("Nothing to do"));
+    assert_eq!(of_plan(&silent), Exit::Done);
 }
 
 #[test]

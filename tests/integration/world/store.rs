@@ -82,6 +82,11 @@ impl Artifacts for World {
         of.map(|((_, id), (_, archive))| (id.clone(), archive.clone())).collect()
     }
 
+    fn retrain(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        self.touch().archives.retain(|(of, _), (_, archive)| of != digest || *archive == Archive::Ready);
+        Ok(())
+    }
+
     fn untrainable(&self, _digest: &Digest) -> Option<String> {
         None
     }
