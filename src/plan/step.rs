@@ -228,6 +228,34 @@ pub enum Act {
 }
 
 impl Act {
+    /// Every [`Act::kind`], for checks that each is met somewhere.
+    pub const KINDS: [&'static str; 24] = [
+        "install",
+        "unpack",
+        "relabel",
+        "adopt",
+        "write_include",
+        "reload",
+        "tidy_flags",
+        "start",
+        "train",
+        "cutover",
+        "stop",
+        "kill",
+        "freeze",
+        "thaw",
+        "record_failure",
+        "forget",
+        "quarantine",
+        "mark",
+        "settle",
+        "prove",
+        "record_health",
+        "finish",
+        "collect",
+        "retire",
+    ];
+
     /// The word for `plan -o json`, events and traces.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -337,5 +365,22 @@ impl Act {
             | Self::Collect { .. }
             | Self::Retire => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_has_each_act() {
+        // Whoever reads an act of an unknown kind says which there are.
+        let error = serde_json::from_str::<Act>(r#"{"kind":"?"}"#).unwrap_err().to_string();
+        let mut known: Vec<_> = error.split('`').skip(3).step_by(2).collect();
+        let mut listed = Act::KINDS.to_vec();
+        known.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, known, "{error}");
+        assert_eq!(Act::Retire.kind(), "retire");
     }
 }

@@ -17,6 +17,7 @@ mod oracle;
 mod run;
 mod shrink;
 mod sieve;
+mod steps;
 mod story;
 mod summary;
 #[path = "../integration/world/mod.rs"]
@@ -25,6 +26,7 @@ mod world;
 use std::collections::BTreeMap;
 
 use run::Run;
+use slotd::plan::step::Act;
 use story::Story;
 
 /// Passes of the normal run; `SLOTD_PASSES` asks for others.
@@ -93,7 +95,8 @@ fn whatever_happens_the_laws_hold_and_the_service_comes_back() {
     let met =
         |all: &BTreeMap<&str, u32>, words: &[&str]| words.iter().find(|word| !all.contains_key(**word)).map(ToString::to_string);
     assert_eq!(met(&happened, &HAPPENS), None, "this never happened");
-    assert_eq!(met(&steps, &STEPS), None, "this step was never taken");
+    let needed: Vec<_> = Act::KINDS.into_iter().filter(|kind| NO_STEP.iter().all(|(never, _)| never != kind)).collect();
+    assert_eq!(met(&steps, &needed), None, "this step was never taken");
     assert_eq!(met(&reasons, &HOLDS), None, "this hold was never met");
 }
 
@@ -146,25 +149,13 @@ const HAPPENS: [&str; 37] = [
     "ends",
 ];
 
-const STEPS: [&str; 18] = [
-    "install",
-    "relabel",
-    "adopt",
-    "write_include",
-    "reload",
-    "tidy_flags",
-    "start",
-    "cutover",
-    "stop",
-    "kill",
-    "record_failure",
-    "forget",
-    "quarantine",
-    "settle",
-    "prove",
-    "record_health",
-    "finish",
-    "collect",
+/// Steps that no story needs.
+const NO_STEP: [(&str, &str); 5] = [
+    ("train", "a story is over before slotd has the leisure"),
+    ("mark", "no manifest of the stories says that a release is not safe to go back from"),
+    ("freeze", "no story draws a frozen standby"),
+    ("thaw", "no story draws a frozen standby"),
+    ("retire", "no story takes the service out of the manifest"),
 ];
 
 const HOLDS: [&str; 24] = [

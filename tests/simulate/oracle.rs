@@ -1,11 +1,10 @@
 //! The laws: what holds at every pass, and where a story has to end.
 
-use slotd::model::id::{ReleaseId, SlotName};
+use slotd::model::id::SlotName;
 use slotd::model::ledger::SlotRecord;
 use slotd::model::status::{HoldKind, Reason, Status};
 use slotd::plan::hold::Hold;
 use slotd::plan::person::Decision;
-use slotd::plan::step::Act;
 use slotd::plan::{Next, ServicePlan};
 use slotd::reconcile::Outcome;
 
@@ -50,47 +49,6 @@ impl Run {
                 self.breaks("S14", why);
             }
         }
-    }
-
-    /// S12: a release is not started more often than the manifest says, unless something new happened or nothing else serves.
-    pub(crate) fn judge_tries(&mut self) {
-        let state = self.world.see();
-        let news = state.faults != self.tries.1 || !state.sights.is_clear() || state.refused > 0 || !state.contested.is_empty();
-        self.tries.1 = state.faults;
-        let serves = state.serves(&self.spec.proxy.include);
-        drop(state);
-        let moves = |act: &Act| matches!(act, Act::Cutover { .. } | Act::Reload { moves: Some(_), .. });
-        if news || !serves || self.tally.acts.iter().any(moves) {
-            self.tries.0.clear();
-        }
-        for act in &self.tally.acts {
-            if let Act::Start { release, serves: false, .. } = act {
-                *self.tries.0.entry(release.clone()).or_default() += 1;
-            }
-        }
-        for release in self.undecided() {
-            self.tries.0.entry(release).and_modify(|times| *times = times.saturating_sub(1));
-        }
-        let limit = self.spec.slot_policy.max_attempts;
-        if let Some((release, times)) = self.tries.0.iter().find(|(_, times)| **times > limit) {
-            let what = format!("{release} was started {times} times, and slot_policy.max_attempts is {limit}");
-            self.breaks("S12", what);
-        }
-    }
-
-    /// Starts that say nothing of their release: its port was taken between the probe and the bind, which spends no attempt, or it was
-    /// stopped because something else is asked for, while it was well or its deadline was still to come.
-    fn undecided(&mut self) -> Vec<ReleaseId> {
-        let mut state = self.world.touch();
-        let mut all = std::mem::take(&mut state.collisions);
-        let (now, deadline) = (state.now, u64::try_from(self.spec.health.deadline.as_millis()).unwrap());
-        let pids = self.tally.acts.iter().filter_map(|act| match act {
-            Act::Stop { process, .. } => Some(process.pid),
-            _other => None,
-        });
-        let stopped = pids.filter_map(|pid| state.processes.get(&pid));
-        all.extend(stopped.filter(|p| p.is_well(now) || now - p.born < deadline).map(|p| p.release.clone()));
-        all
     }
 
     /// The rest of the story from the moment when nothing new happens any more.

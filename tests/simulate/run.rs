@@ -307,6 +307,7 @@ impl Run {
         }
         self.judge_outcome(&outcome, changes);
         self.judge_tries();
+        self.judge_drain();
         let rests = outcome.stepped.is_empty() && outcome.plan.services.iter().all(|s| !matches!(s.next, Next::Step(_)));
         if rests && self.slotds[index].until.is_some() && outcome.again.is_none_or(|again| again.as_secs() >= 20) {
             self.forgets(index);

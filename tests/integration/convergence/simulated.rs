@@ -1,6 +1,6 @@
 //! What the simulator found: each a story that was cut down to what matters.
 
-use slotd::model::desired::{PortConflict, Promote, ServiceSpec, Standby};
+use slotd::model::desired::{PortConflict, ServiceSpec, Standby};
 use slotd::model::status::Reason;
 use slotd::observe::watch::Watch;
 use slotd::plan::Next;
@@ -320,27 +320,6 @@ fn an_include_that_leads_to_what_has_failed_too_goes_back_where_nginx_still_goes
     stage.world.accept(&stage.goal());
     stage.keep(60);
     assert!(stage.live().ends_with("webservice-3"), "{}", stage.world.story());
-}
-
-#[test]
-fn a_live_process_that_was_started_where_the_manifest_moved_its_slot_is_led_to_while_another_release_waits_for_a_person() {
-    for change in 0..12 {
-        let mut stage = Stage::serving_as(&["1"], |spec| spec.slot_policy.promote = Promote::Manual);
-        stage.wants("2", Behaviour::good());
-        stage.world.accept(&stage.goal());
-        stage.keep(20);
-        stage.befall(Fault::FlagFaults(vec!["the include stands in the http block".to_owned()]));
-        stage.spec.slots[0].port = port(9081);
-        stage.befall(Fault::Crash(port(8081)));
-        stage.world.accept(&stage.goal());
-        stage.world.crash_at(change, When::Before);
-        stage.world.survives(|| drop(stage.keep(30)));
-        stage.world.disarm();
-        stage.keep(60);
-        stage.befall(Fault::FlagFaults(Vec::new()));
-        stage.keep(60);
-        assert!(stage.live().contains(" webservice-"), "change {change}\n{}", stage.world.story());
-    }
 }
 
 #[test]
