@@ -88,7 +88,7 @@ pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
 }
 
 /// Acts that lead traffic elsewhere, end a process, or say for good that one has failed or is gone.
-const GRAVE: [&str; 8] = ["write_include", "reload", "cutover", "stop", "kill", "record_failure", "forget", "quarantine"];
+const GRAVE: [&str; 9] = ["write_include", "reload", "cutover", "stop", "freeze", "kill", "record_failure", "forget", "quarantine"];
 
 /// Law 5: a fact that cannot be read may hold a step up, but none of weight is taken that the whole look does not take.
 pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &Decided, whole: &Decided) -> Option<String> {
@@ -103,7 +103,7 @@ pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &De
         (Act::Start { slot, .. }, Gap::Process(at) | Gap::Port(at)) => slot.as_str() == real(at),
         // What is ended anyway may be ended earlier while something else is held up: what a person takes down, and a candidate that
         // has failed, which S8 does not protect either.
-        (Act::Stop { slot, .. } | Act::Kill { slot, .. }, _any) => {
+        (Act::Stop { slot, .. } | Act::Freeze { slot, .. } | Act::Kill { slot, .. }, _any) => {
             let condemned = (0..3).any(|at| slot.as_str() == real(at) && failed(world, at));
             !world.mem.down && !condemned
         }
@@ -134,7 +134,7 @@ pub(crate) fn violated(mind: &Mind<'_>, before: &World, label: Label, after: &Wo
         _other => return None,
     };
     let found = match &look.act {
-        Act::Stop { slot, .. } | Act::Kill { slot, .. } => stop(before, given.slot(slot), &look.act),
+        Act::Stop { slot, .. } | Act::Freeze { slot, .. } | Act::Kill { slot, .. } => stop(before, given.slot(slot), &look.act),
         Act::Start { slot, .. } => start(given, before, after, given.slot(slot), look),
         Act::Cutover { to, .. } => leads(given, before, given.slot(to), "S1: a cutover"),
         Act::WriteInclude { live, .. } => write(given, before, given.slot(live)),
@@ -171,7 +171,7 @@ pub(crate) fn note_pruned(given: &Given) {
 fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
     let slot = world.slots[usize::from(at)];
     let meant = match act {
-        Act::Stop { process, .. } => *process == crate::ledger::identity(at, slot),
+        Act::Stop { process, .. } | Act::Freeze { process, .. } => *process == crate::ledger::identity(at, slot),
         Act::Kill { processes, .. } => processes.contains(&crate::ledger::identity(at, slot)),
         _other => false,
     };

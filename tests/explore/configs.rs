@@ -73,6 +73,11 @@ pub(crate) fn by_name() -> Vec<Config> {
             (c.boot, c.wishes) = (Boot::Auto, vec![wish(FIRST), wish(DIES)]);
             c.standby = Standby::Running;
         }),
+        named("frozen", |c| c.standby = Standby::Frozen),
+        named("frozen-dies", |c| {
+            c.wishes = vec![wish(FIRST), wish(DIES)];
+            c.standby = Standby::Frozen;
+        }),
         named("archived", |c| c.boot = Boot::Cds),
         named("manual", |c| c.promote = Promote::Manual),
         named("words", |c| c.wishes = vec![wish(FIRST), Wish { label: 1, ..wish(FIRST) }, Wish { health: 1, ..wish(FIRST) }]),

@@ -83,6 +83,8 @@ pub(crate) enum Label {
     Deadline(u8),
     /// A stop has taken too long.
     StopOver(u8),
+    /// A process that went on has had the time to answer.
+    Woken(u8),
     /// Time since the cutover.
     CutAges,
     /// Time since the reload.
@@ -190,6 +192,7 @@ impl fmt::Display for Label {
             Self::NginxUp => write!(f, "nginx is started"),
             Self::Deadline(slot) => write!(f, "the health deadline of {} passes", real(*slot)),
             Self::StopOver(slot) => write!(f, "the stop timeout of {} passes", real(*slot)),
+            Self::Woken(slot) => write!(f, "the time in which {} was to answer again passes", real(*slot)),
             Self::CutAges => write!(f, "time passes since the cutover (drain, then bake and the drain deadline)"),
             Self::HupAges => write!(f, "time passes since the reload (5 s, then 30 s)"),
             Self::Cooled(_) => write!(f, "the pause before the next start is over"),

@@ -162,7 +162,7 @@ fn record(given: &Given, world: &World, at: u8) -> Option<(SlotName, SlotRecord)
             stopping: (rec.stopping > 0).then(|| ago(if rec.stopping == 1 { 1 } else { 41 })),
             killing: rec.killing.then(|| ago(0)),
             condemned: rec.condemned.then(|| "it failed".to_owned()),
-            thawed: None,
+            thawed: rec.thawed.then(|| ago(1)),
             log: PathBuf::new(),
         };
         (given.name(at), record)
@@ -350,6 +350,7 @@ fn unrecord(given: &Given, ledger: &Ledger, record: &SlotRecord, at: u8) -> Rec 
         stopping: record.stopping.map_or(0, |told| if NOW.since(told) >= Duration::from_secs(40) { 2 } else { 1 }),
         killing: record.killing.is_some(),
         condemned: record.condemned.is_some(),
+        thawed: record.thawed.is_some_and(|at| NOW.since(at) < Duration::from_secs(2)),
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum Life {
     Sick,
     /// Answers with another name.
     Wrong,
+    /// Answered as it should, and is stopped in place.
+    Frozen,
     /// Was told to end.
     Ending,
     /// Was told to end and does not.
@@ -173,6 +175,8 @@ pub(crate) struct Rec {
     pub(crate) stopping: u8,
     pub(crate) killing: bool,
     pub(crate) condemned: bool,
+    /// It went on a moment ago.
+    pub(crate) thawed: bool,
 }
 
 impl Rec {
@@ -180,6 +184,7 @@ impl Rec {
     fn rest(&mut self, there: bool) {
         self.past &= there && self.this_boot;
         self.pre &= there && self.this_boot;
+        self.thawed &= there && self.this_boot;
         let told = if there && self.this_boot { 2 } else { 1 };
         self.stopping = self.stopping.min(told);
     }

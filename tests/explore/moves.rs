@@ -150,7 +150,7 @@ fn processes(out: &mut Out<'_>, at: u8) {
         (Life::Sick | Life::Wrong, _) => {
             ready(out, Edge::Free, Label::Recovers(at), at);
         }
-        (Life::None | Life::Ready | Life::Hung, _) => {}
+        (Life::None | Life::Ready | Life::Frozen | Life::Hung, _) => {}
     }
     if slot.open && out.from.look == 0 && !out.from.reaches(at) {
         out.slot(Edge::Fair, Label::Closes(at), at, |s| s.open = false);
@@ -182,6 +182,9 @@ fn timers(out: &mut Out<'_>, at: u8) {
             let after = w.mem.cut.on && w.mem.cut.to == at && !rec.pre;
             w.mem.cut.age = if after { 2 } else { w.mem.cut.age };
         });
+    }
+    if slot.there() && rec.thawed {
+        out.change(Edge::Fair, Label::Woken(at), |w| w.mem.recs[usize::from(at)].thawed = false);
     }
     if slot.there() && rec.stopping == 1 {
         out.change(Edge::Fair, Label::StopOver(at), |w| w.mem.recs[usize::from(at)].stopping = 2);
@@ -270,7 +273,7 @@ fn free(given: &Given, out: &mut Out<'_>) {
 /// Faults of one slot.
 fn slot_faults(given: &Given, out: &mut Out<'_>, at: u8) {
     let slot = out.from.slots[usize::from(at)];
-    if slot.alive() {
+    if slot.alive() || slot.life == Life::Frozen {
         out.slot(Edge::Fault, Label::Crash(at), at, gone);
     }
     if slot.life == Life::Ready {

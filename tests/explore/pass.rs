@@ -186,10 +186,9 @@ fn effect(given: &Given, world: &mut World, look: &Look) -> Result<Option<u8>, u
         Act::Kill { slot, processes } => {
             processes.iter().for_each(|process| signal(world, given.slot(slot), process, Life::Killed));
         }
-        // No configuration has `standby: frozen`.
-        Act::Freeze { .. }
-        | Act::Thaw { .. }
-        | Act::Relabel { .. }
+        Act::Freeze { slot, process, .. } => signal(world, given.slot(slot), process, Life::Frozen),
+        Act::Thaw { slot, process } => signal(world, given.slot(slot), process, Life::Ready),
+        Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::RecordFailure { .. }
         | Act::Forget { .. }
@@ -304,11 +303,12 @@ fn proven(world: &World, to: u8) -> bool {
     world.nginx.cur.generation().is_some() && world.nginx.cur.leads(world.flags) == Some(to)
 }
 
-/// Only the process that was meant is signalled.
+/// Only the process that was meant is signalled; what is stopped in place goes on to hear of TERM.
 fn signal(world: &mut World, at: u8, process: &slotd::model::id::Identity, life: Life) {
     let Some(place) = world.slots.get_mut(usize::from(at)) else { return };
     if place.there() && identity(at, *place) == *process {
         let deaf = place.life == Life::Hung && life == Life::Ending;
-        place.life = if deaf { Life::Hung } else { life };
+        let goes_on = life == Life::Ready && place.life != Life::Frozen;
+        place.life = if deaf || goes_on { place.life } else { life };
     }
 }

@@ -160,7 +160,7 @@ fn slot(given: &Given, world: &World, at: u8, variant: Variant) -> ObservedSlot 
 }
 
 fn listens(slot: Slot) -> bool {
-    matches!(slot.life, Life::Ready | Life::Sick | Life::Wrong | Life::Hung)
+    matches!(slot.life, Life::Ready | Life::Sick | Life::Wrong | Life::Frozen | Life::Hung)
 }
 
 fn process(given: &Given, at: u8, slot: Slot, no_port: bool) -> ObservedProcess {
@@ -170,7 +170,7 @@ fn process(given: &Given, at: u8, slot: Slot, no_port: bool) -> ObservedProcess 
         family: Vec::new(),
         listens: hidden(no_port, Observation::Known(listens(slot))),
         resident: 1,
-        frozen: false,
+        frozen: slot.life == Life::Frozen,
         age: Duration::ZERO,
     }
 }
@@ -197,7 +197,7 @@ fn probe(slot: Slot, fresh: bool) -> Observation<Probe> {
         Life::Ready => Answer::Good,
         Life::Sick => Answer::WrongStatus { status: 503 },
         Life::Wrong => Answer::WrongIdentity { found: "somebody else".to_owned() },
-        Life::None | Life::Boot | Life::Ending | Life::Hung | Life::Killed => Answer::None { why: "no answer".to_owned() },
+        Life::None | Life::Boot | Life::Frozen | Life::Ending | Life::Hung | Life::Killed => Answer::None { why: "no answer".to_owned() },
     };
     Observation::Known(Probe { answer, good, bad })
 }

@@ -260,6 +260,7 @@ fn then(world: &World) -> Value {
             Life::Sick => "sick",
             Life::Wrong => "wrong",
             Life::Boot | Life::Ending | Life::Hung => "silent",
+            Life::Frozen => "frozen",
             Life::Killed => "killed",
         };
         if matches!(slot.life, Life::Ready) { format!("{word} {}", label(slot.rel, 0)) } else { word.to_owned() }

@@ -2,6 +2,7 @@
 //!
 //! Each reason's justification is about the host, never about what the planner says: this is the easiest place to hide a bug.
 
+use slotd::model::desired::Standby;
 use slotd::model::status::{HoldKind, Reason};
 
 use crate::check::Case;
@@ -74,14 +75,19 @@ fn converged(given: &Given, world: &World) -> Option<String> {
     let slot = world.slots[usize::from(live)];
     let right = slot.rel == wish.rel || wish.kind == Kind::Orphan;
     let standby = || world.slots.iter().zip(0..).any(|(s, at)| at != live && s.there() && s.ours);
+    let served = |at: u8| world.mem.recs[usize::from(at)].served;
+    let awake = || world.slots.iter().zip(0..).any(|(s, at)| at != live && s.there() && served(at) && s.life != Life::Frozen);
     match () {
         () if world.mem.down => Some("L1: a person said down, and nothing is held".to_owned()),
         () if !world.serves() => Some("L1: converged in name, and users reach nothing".to_owned()),
         () if !right => Some("L1: converged in name, and another release serves".to_owned()),
         () if world.nginx.cur != world.disk || world.nginx.pending => Some("L1: nginx has not loaded the include".to_owned()),
         () if world.mem.paused && slot.rel != wish.rel => Some("L1: a paused service was deployed".to_owned()),
-        () if given.config.standby == slotd::model::desired::Standby::Stopped && wish.kind == Kind::Wanted && standby() => {
+        () if given.config.standby == Standby::Stopped && wish.kind == Kind::Wanted && standby() => {
             Some("L1: standby: stopped, and a standby runs".to_owned())
+        }
+        () if given.config.standby == Standby::Frozen && wish.kind == Kind::Wanted && awake() => {
+            Some("L1: standby: frozen, and a standby goes on".to_owned())
         }
         () => None,
     }

@@ -8,7 +8,7 @@ use crate::check::Case;
 use crate::report::Row;
 
 /// Every kind of move.
-const MOVES: [&str; 63] = [
+const MOVES: [&str; 64] = [
     "Look",
     "KilledSilent",
     "Refused",
@@ -27,6 +27,7 @@ const MOVES: [&str; 63] = [
     "NginxUp",
     "Deadline",
     "StopOver",
+    "Woken",
     "CutAges",
     "HupAges",
     "Cooled",
@@ -75,7 +76,7 @@ const MOVES: [&str; 63] = [
 ];
 
 /// Every kind of step that this host can need.
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 21] = [
     "install",
     "relabel",
     "adopt",
@@ -84,6 +85,8 @@ const STEPS: [&str; 19] = [
     "start",
     "cutover",
     "stop",
+    "freeze",
+    "thaw",
     "kill",
     "record_failure",
     "forget",
