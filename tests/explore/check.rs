@@ -88,7 +88,8 @@ pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
 }
 
 /// Acts that lead traffic elsewhere, end a process, or say for good that one has failed or is gone.
-const GRAVE: [&str; 9] = ["write_include", "reload", "cutover", "stop", "freeze", "kill", "record_failure", "forget", "quarantine"];
+const GRAVE: [&str; 9] =
+    ["write_include", "reload", "cutover", "stop", "freeze", "kill", "record_failure", "forget", "quarantine"];
 
 /// Law 5: a fact that cannot be read may hold a step up, but none of weight is taken that the whole look does not take.
 pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &Decided, whole: &Decided) -> Option<String> {

@@ -197,7 +197,9 @@ fn probe(slot: Slot, fresh: bool) -> Observation<Probe> {
         Life::Ready => Answer::Good,
         Life::Sick => Answer::WrongStatus { status: 503 },
         Life::Wrong => Answer::WrongIdentity { found: "somebody else".to_owned() },
-        Life::None | Life::Boot | Life::Frozen | Life::Ending | Life::Hung | Life::Killed => Answer::None { why: "no answer".to_owned() },
+        Life::None | Life::Boot | Life::Frozen | Life::Ending | Life::Hung | Life::Killed => {
+            Answer::None { why: "no answer".to_owned() }
+        }
     };
     Observation::Known(Probe { answer, good, bad })
 }
