@@ -297,6 +297,7 @@ impl Draw {
         match self.dice.below(6) {
             0..=1 => policy.standby = Standby::Stopped,
             2..=3 => policy.standby_for = Some(self.seconds(30, 120)),
+            4 => policy.standby = Standby::Frozen,
             _ => {}
         }
         if self.one_in(6) {
@@ -352,7 +353,7 @@ impl Draw {
             10 => Change::Back,
             11 => Change::Relabel,
             12 => Change::Standby(
-                *self.dice.pick(&[Standby::Running, Standby::Stopped]),
+                *self.dice.pick(&[Standby::Running, Standby::Stopped, Standby::Frozen]),
                 self.one_in(2).then_some(Duration::from_secs(60)),
             ),
             13 => Change::Mode(*self.dice.pick(&[CutoverMode::Flag, CutoverMode::Reload])),
