@@ -30,9 +30,10 @@ impl fmt::Display for Spread {
     }
 }
 
-/// `benches/pictures`
+/// `benches/pictures`; what a build that was not made to be fast has measured is nothing to be shown, and goes to `target/tmp`.
 pub(crate) fn pictures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pictures")
+    let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pictures");
+    if cfg!(debug_assertions) { PathBuf::from(env!("CARGO_TARGET_TMPDIR")) } else { shown }
 }
 
 /// Draws the pictures of what the file has.
