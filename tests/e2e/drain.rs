@@ -38,7 +38,7 @@ fn a_websocket_and_events_that_hold_up_a_drain_are_named_and_counted_when_the_de
     let mut socket = Socket::open(site.address()).unwrap();
     assert_eq!(socket.echo("before").unwrap()[0], "real1");
     let address = site.address();
-    let events = std::thread::spawn(move || client::get(address, "/events?count=60&ms=500").map(|answer| answer.body.len()));
+    let events = std::thread::spawn(move || client::get(address, "/events?count=600&ms=500").map(|answer| answer.body.len()));
     site.desire(&manifest("20261122103002"));
     let mut apply = site.spawn(&["apply"]);
 
@@ -59,7 +59,9 @@ fn a_websocket_and_events_that_hold_up_a_drain_are_named_and_counted_when_the_de
 
     until("the drain has come to its deadline", PATIENCE, || !apply.is_running());
     assert!(socket.echo("and now").is_err(), "it was to be cut");
-    events.join().unwrap().unwrap_err();
+    // nginx may end it cleanly, as it does not know how long it was to be: it is too short all the same
+    let whole = 600 * "data: 1 from real1".len();
+    assert!(!events.join().unwrap().is_ok_and(|length| length >= whole), "the events were to be cut");
     let lines = history(&site);
     let cut = &lines.iter().find(|line| line["outcome"] == "not_clean").unwrap_or_else(|| panic!("{lines:#?}"))["cut"];
     // seen first in the look behind the cutover, and last in the one at the deadline

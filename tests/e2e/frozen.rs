@@ -58,7 +58,7 @@ fn a_frozen_real_application_does_nothing_and_serves_again_after_a_rollback_unde
     load.go_on(300);
     load.stop().assert_clean();
     let status = site.status();
-    assert_eq!((status.live_version(), status.live_pid()), (Some("1"), Some(old)), "{status}");
+    assert_eq!((status.live_slot(), status.live_pid()), (Some("real1"), Some(old)), "{status}");
     await_frozen(&site, "real2");
     run.terminate().expect_code(0);
 }

@@ -1,5 +1,6 @@
 package com.example.webservice;
 
+import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -51,10 +52,13 @@ public class DemoController {
         return version();
     }
 
-    /** Server-sent events: one answer that lasts. */
+    /** Server-sent events: one answer that lasts. nginx would keep them until its buffer is full, and a client would give up before. */
     @GetMapping(value = "/events", produces = MediaType.TEXT_EVENT_STREAM_VALUE)
-    public void events(@RequestParam(defaultValue = "10") int count, @RequestParam(defaultValue = "1000") long ms, OutputStream out)
-            throws IOException, InterruptedException {
+    public void events(@RequestParam(defaultValue = "10") int count, @RequestParam(defaultValue = "1000") long ms,
+            HttpServletResponse response) throws IOException, InterruptedException {
+        response.setContentType(MediaType.TEXT_EVENT_STREAM_VALUE);
+        response.setHeader("X-Accel-Buffering", "no");
+        OutputStream out = response.getOutputStream();
         for (int number = 1; number <= count; number++) {
             out.write("data: %d from %s\n\n".formatted(number, identity.slot()).getBytes(StandardCharsets.UTF_8));
             out.flush();
