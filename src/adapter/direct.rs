@@ -117,12 +117,17 @@ impl Reset {
 }
 
 /// TLS with whoever holds the slot's port: that it is the slot's own process is known from its sockets.
+/// Made once: every slot is asked several times a second while it starts.
 fn anyone() -> Result<Arc<ClientConfig>, Silence> {
+    static MADE: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(Arc::clone(made));
+    }
     let provider = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let config =
         versions.map_err(|error| silence(&error))?.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)));
-    Ok(Arc::new(config.with_no_client_auth()))
+    Ok(Arc::clone(MADE.get_or_init(|| Arc::new(config.with_no_client_auth()))))
 }
 
 #[derive(Debug)]

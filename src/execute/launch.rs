@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::host::processes::StartOrder;
 use crate::model::boot::BootForm;
 use crate::model::desired::{LaunchSpec, ServiceSpec, fill};
-use crate::model::id::{ArchiveId, Identity, Port, ReleaseId, SlotName};
+use crate::model::id::{ArchiveId, Cookie, Identity, Port, ReleaseId, SlotName};
 use crate::model::ledger::Ledger;
 use crate::plan::record::Prepared;
 
@@ -20,24 +20,9 @@ pub(super) fn start<H: Host>(
     with: &Prepared,
 ) -> Result<Identity, ExecuteError> {
     vacancy::vacant(host, scene, slot)?;
-    let record = ledger.slots.get(slot);
-    let release = record.and_then(|r| r.release.as_ref()).and_then(|id| ledger.releases.get(id));
-    let (Some(record), Some(release)) = (record, release) else {
-        return Err(moved("a known release", "the ledger does not have it"));
-    };
-    let order = StartOrder {
-        service: scene.spec.name.clone(),
-        slot: slot.clone(),
-        release: release.id.clone(),
-        cookie: with.random.clone(),
-        port: record.port,
-        digest: release.digest.clone(),
-        boot: boot.clone(),
-        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
-        env_file: release.env_file.clone(),
-        log: with.log.clone(),
-    };
-    Ok(host.start(&order)?)
+    let release = ledger.slots.get(slot).and_then(|record| record.release.as_ref());
+    let order = order(scene.spec, ledger, (slot, release), with.random.clone())?;
+    Ok(host.start(&StartOrder { boot: boot.clone(), log: with.log.clone(), ..order })?)
 }
 
 /// As the slot was started, but for the port: the one that is bound there is the live process's.
@@ -47,23 +32,33 @@ pub(super) fn train<H: Host>(
     (slot, release): (&SlotName, &ReleaseId),
     archive: &ArchiveId,
 ) -> Result<(), ExecuteError> {
-    let ledger = &scene.seen.ledger;
-    let (Some(record), Some(release)) = (ledger.slots.get(slot), ledger.releases.get(release)) else {
+    let order = order(scene.spec, &scene.seen.ledger, (slot, Some(release)), host.random())?;
+    Ok(host.train(&StartOrder { boot: BootForm::Extracted, ..order }, archive, scene.spec.health.deadline)?)
+}
+
+/// A release as the ledger has it, by `java -jar` and without a log.
+fn order(
+    spec: &ServiceSpec,
+    ledger: &Ledger,
+    (slot, release): (&SlotName, Option<&ReleaseId>),
+    cookie: Cookie,
+) -> Result<StartOrder, ExecuteError> {
+    let (record, release) = (ledger.slots.get(slot), release.and_then(|id| ledger.releases.get(id)));
+    let (Some(record), Some(release)) = (record, release) else {
         return Err(moved("a known release", "the ledger does not have it"));
     };
-    let order = StartOrder {
-        service: scene.spec.name.clone(),
+    Ok(StartOrder {
+        service: spec.name.clone(),
         slot: slot.clone(),
         release: release.id.clone(),
-        cookie: host.random(),
+        cookie,
         port: record.port,
         digest: release.digest.clone(),
-        boot: BootForm::Extracted,
-        launch: filled(&release.launch, scene.spec, slot, record.port, &release.version),
+        boot: BootForm::Jar,
+        launch: filled(&release.launch, spec, slot, record.port, &release.version),
         env_file: release.env_file.clone(),
         log: PathBuf::new(),
-    };
-    Ok(host.train(&order, archive, scene.spec.health.deadline)?)
+    })
 }
 
 /// Fills the placeholders of every string in.

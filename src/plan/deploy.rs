@@ -296,7 +296,7 @@ fn memory(case: &Case<'_>) -> Ruling {
 /// Makes an idle slot free, or says why not.
 fn make_free(case: &Case<'_>, slot: &SlotName) -> Ruling {
     match case.process(slot) {
-        Some(_) if is_in_vain(case, slot) => Ruling::block(live_holds(case, slot)),
+        Some(_) if is_in_vain(case, slot) => Ruling::block(lead::port_is_anothers(case, slot, "on which the live slot serves")),
         Some(_) if !case.is_stopping(slot) => stop(case, slot, format!("{slot} is needed")),
         Some(_) | None => in_the_way(case, slot).map_or_else(Ruling::clear, Ruling::block),
     }
@@ -339,12 +339,6 @@ fn contradiction(case: &Case<'_>, live: &SlotName, slot: &SlotName) -> Hold {
 pub(super) fn is_in_vain(case: &Case<'_>, slot: &SlotName) -> bool {
     let holder = case.spec.port_of(slot).and_then(|port| case.holder(port));
     holder.is_some_and(|holder| holder != slot && case.live() == Some(holder))
-}
-
-fn live_holds(case: &Case<'_>, slot: &SlotName) -> Hold {
-    let port = case.spec.port_of(slot).map_or(0, |port| port.0);
-    let detail = format!("{slot} is to get port {port}, on which the live slot serves");
-    hold(Reason::PortTaken, detail, format!("give {slot} a port in the manifest that no running slot has"), pace::WORLD)
 }
 
 /// A process that was told to end: one that has outlived KILL is nobody's to wait for.

@@ -282,11 +282,7 @@ impl<'a> Case<'a> {
 
     /// Other slots that could take the traffic at once, the best first: the slot that served before, then the manifest's order.
     pub(super) fn alternatives(&self, not: &SlotName) -> Vec<&'a SlotName> {
-        let before = self.ledger().cutover.as_ref().and_then(|c| c.from.as_ref());
-        let mut all: Vec<_> =
-            self.places().into_iter().filter(|slot| *slot != not && self.answers(slot) && self.can_serve(slot)).collect();
-        all.sort_by_key(|slot| Some(*slot) != before);
-        all
+        self.others_to_serve(not, |slot| self.answers(slot))
     }
 
     /// The same, and where there is none, a slot that was given up and is ready all the same: users are to reach something.
@@ -306,12 +302,14 @@ impl<'a> Case<'a> {
 
     /// Other slots that could take the traffic were they not stopped in place, the one that served before first.
     pub(super) fn sleepers(&self, not: &SlotName) -> Vec<&'a SlotName> {
+        self.others_to_serve(not, |slot| self.is_frozen(slot) && !self.is_stopping(slot))
+    }
+
+    /// Other slots whose release may serve again and that are so, the slot that served before first.
+    fn others_to_serve(&self, not: &SlotName, is_so: impl Fn(&SlotName) -> bool) -> Vec<&'a SlotName> {
         let before = self.ledger().cutover.as_ref().and_then(|c| c.from.as_ref());
-        let mut all: Vec<_> = self
-            .places()
-            .into_iter()
-            .filter(|slot| *slot != not && self.is_frozen(slot) && !self.is_stopping(slot) && self.can_serve(slot))
-            .collect();
+        let fit = |slot: &&SlotName| *slot != not && is_so(slot) && self.can_serve(slot);
+        let mut all: Vec<_> = self.places().into_iter().filter(fit).collect();
         all.sort_by_key(|slot| Some(*slot) != before);
         all
     }

@@ -177,7 +177,7 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     };
     let targets = case.targets(form, leads_to);
     if targets.iter().all(|target| target.slot != *leads_to) {
-        return Ruling::block(homeless(case, leads_to));
+        return Ruling::block(port_is_anothers(case, leads_to, "which the process of another slot has"));
     }
     let unloaded_elsewhere = |text: &RouteText| !is_loaded(case, text) && case.on_disk() != Some(leads_to);
     if case.text().is_some_and(|text| text.says_the_same(form, &targets) && !unloaded_elsewhere(text)) {
@@ -197,10 +197,10 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     )
 }
 
-/// A place for the traffic that no target can name: an include without it would lead elsewhere.
-fn homeless(case: &Case<'_>, slot: &SlotName) -> Hold {
+/// A slot that neither a process can be started on nor an include can name, because the port of the manifest is another one's.
+pub(super) fn port_is_anothers(case: &Case<'_>, slot: &SlotName, whose: &str) -> Hold {
     let port = case.spec.port_of(slot).map_or(0, |port| port.0);
-    let detail = format!("{slot} is to get port {port}, which the process of another slot has");
+    let detail = format!("{slot} is to get port {port}, {whose}");
     hold(Reason::PortTaken, detail, format!("give {slot} a port in the manifest that no running slot has"), pace::WORLD)
 }
 

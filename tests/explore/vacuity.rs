@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use slotd::model::status::Reason;
+use slotd::plan::step::Act;
 
 use crate::check::Case;
 use crate::report::Row;
@@ -75,34 +76,9 @@ const MOVES: [&str; 64] = [
     "unknown Jar",
 ];
 
-/// Every kind of step that this host can need.
-const STEPS: [&str; 21] = [
-    "install",
-    "relabel",
-    "adopt",
-    "write_include",
-    "reload",
-    "start",
-    "cutover",
-    "stop",
-    "freeze",
-    "thaw",
-    "kill",
-    "record_failure",
-    "forget",
-    "quarantine",
-    "settle",
-    "prove",
-    "record_health",
-    "finish",
-    "retire",
-    "tidy_flags",
-    "collect",
-];
-
 /// Steps that the model cannot need.
 const NO_STEP: [(&str, &str); 2] = [
-    ("tidy_flags", "no rule of the planner makes it: writing the include sets the flags"),
+    ("mark", "no manifest of the model says that a release is not safe to go back from"),
     ("collect", "five releases are kept beyond those of the slots, and the model has five"),
 ];
 
@@ -131,7 +107,7 @@ pub(crate) fn missing(rows: &[Row]) -> Vec<String> {
     let holds = rows.iter().fold(0, |all, r| all | r.met.holds);
     let met = |reason: &Reason| Reason::ALL.iter().position(|r| r == reason).is_some_and(|at| holds & (1 << at) != 0);
     let no_move = MOVES.iter().filter(|m| !moves.contains(**m)).map(|m| format!("move {m}"));
-    let no_step = STEPS.iter().filter(|s| !steps.contains(*s) && !NO_STEP.iter().any(|(n, _)| n == *s));
+    let no_step = Act::KINDS.iter().filter(|s| !steps.contains(*s) && !NO_STEP.iter().any(|(n, _)| n == *s));
     let no_reason = Reason::ALL.iter().filter(|r| !met(r) && !NO_REASON.iter().any(|(n, _)| n == *r));
     let no_case = Case::ALL.iter().filter(|case| !case.is_met()).map(|case| format!("case {case:?}"));
     no_case.chain(no_move).chain(no_step.map(|s| format!("step {s}"))).chain(no_reason.map(|r| format!("reason {r}"))).collect()
