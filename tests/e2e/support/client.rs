@@ -40,6 +40,8 @@ pub(crate) enum Broken {
     Timeout,
     /// What came is no HTTP.
     Garbled,
+    /// The other side closed a `WebSocket` before its time, with this code (RFC 6455, 7.4: 1001 is one that goes away).
+    Closed(u16),
 }
 
 /// A connection, kept for as long as both sides like.

@@ -42,6 +42,9 @@ impl Socket {
     pub(crate) fn echo(&mut self, text: &str) -> Result<[String; 3], Broken> {
         self.send(TEXT, text.as_bytes())?;
         let (kind, said) = self.receive()?;
+        if kind == CLOSE {
+            return Err(Broken::Closed(said.first_chunk().copied().map_or(1005, u16::from_be_bytes)));
+        }
         let said = String::from_utf8(said).map_err(|_| Broken::Garbled)?;
         let mut words = said.splitn(3, ' ').map(str::to_owned);
         match (kind, [words.next(), words.next(), words.next()]) {

@@ -8,6 +8,8 @@ import jakarta.websocket.MessageHandler;
 import jakarta.websocket.Session;
 import jakarta.websocket.server.ServerContainer;
 import jakarta.websocket.server.ServerEndpointConfig;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import org.springframework.beans.factory.SmartInitializingSingleton;
 import org.springframework.stereotype.Component;
 
@@ -51,8 +53,19 @@ public class EchoSocket implements SmartInitializingSingleton {
 
         @Override
         public void onOpen(Session session, EndpointConfig config) {
-            session.addMessageHandler(String.class, (MessageHandler.Whole<String>) text ->
-                    session.getAsyncRemote().sendText(identity.slot() + " " + identity.version() + " " + text));
+            session.addMessageHandler(String.class, (MessageHandler.Whole<String>) text -> answer(session, text));
+        }
+
+        /**
+         * Not by the asynchronous remote: a client that is quick sends its next text before Tomcat has noted that the answer to the one
+         * before is out, and Tomcat then closes the connection over the "invalid state".
+         */
+        private void answer(Session session, String text) {
+            try {
+                session.getBasicRemote().sendText(identity.slot() + " " + identity.version() + " " + text);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
     }
 }

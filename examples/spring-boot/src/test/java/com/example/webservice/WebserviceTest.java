@@ -7,6 +7,7 @@ import java.net.http.HttpClient;
 import java.net.http.WebSocket;
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -65,6 +66,35 @@ class WebserviceTest {
                 .buildAsync(URI.create(http.getRootUri().replace("http:", "ws:") + "/socket"), listener).get(10, TimeUnit.SECONDS);
         socket.sendText("hello", true).get(10, TimeUnit.SECONDS);
         assertThat(said.poll(10, TimeUnit.SECONDS)).startsWith("default 1.0.1-SNAPSHOT-").endsWith(" hello");
+        socket.abort();
+    }
+
+    @Test
+    void aSocketWhoseClientSendsItsNextTextAtOnceIsNotClosed() throws Exception {
+        int texts = 5000;
+        CompletableFuture<Integer> ended = new CompletableFuture<>();
+        WebSocket.Listener listener = new WebSocket.Listener() {
+            private int answers;
+
+            @Override
+            public CompletionStage<?> onText(WebSocket socket, CharSequence text, boolean last) {
+                if (++answers == texts) {
+                    ended.complete(answers);
+                }
+                socket.sendText("again", true);
+                return WebSocket.Listener.super.onText(socket, text, last);
+            }
+
+            @Override
+            public CompletionStage<?> onClose(WebSocket socket, int code, String reason) {
+                ended.complete(answers);
+                return null;
+            }
+        };
+        WebSocket socket = HttpClient.newHttpClient().newWebSocketBuilder()
+                .buildAsync(URI.create(http.getRootUri().replace("http:", "ws:") + "/socket"), listener).get(10, TimeUnit.SECONDS);
+        socket.sendText("hello", true).get(10, TimeUnit.SECONDS);
+        assertThat(ended.get(60, TimeUnit.SECONDS)).isEqualTo(texts);
         socket.abort();
     }
 
