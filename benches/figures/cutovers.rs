@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::moves::{Move, Seen, seen};
 use crate::record::{self, Spread};
 use crate::stamp;
 use crate::support::jar::real_jar;
 use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
-use crate::support::report::{Kind, Record, Report};
+use crate::support::report::{Kind, Report};
 use crate::support::site::Site;
 use crate::support::wait::until;
 
@@ -25,15 +26,6 @@ const UPLOADED: u32 = 50;
 const PAUSES_MS: [u64; 4] = [470, 490, 510, 530];
 
 const ROLLBACKS: u32 = 20;
-
-/// One cutover.
-struct Move {
-    /// Its command was given.
-    began: Instant,
-    /// Traffic went to this slot before it.
-    from: String,
-    what: &'static str,
-}
 
 /// Another number of cutovers where `SLOTD_CUTOVERS` asks for one.
 fn asked(usual: u32) -> u32 {
@@ -57,15 +49,17 @@ pub(crate) fn cutovers() {
     }
     load.go_on(1000);
     let (took, report) = (began.elapsed(), load.stop());
-    let late = stale(&report, &moves);
-    let first = Spread::of(firsts(&report, &moves).iter().map(|(_, after)| after.as_secs_f64() * 1e3));
+    let seen = seen(&report, &moves);
+    let late: usize = seen.iter().map(|seen| seen.late.len()).sum();
+    let first = Spread::of(seen.iter().map(|seen| seen.after().as_secs_f64() * 1e3));
+    seen.iter().filter(|seen| !seen.is_clean()).for_each(|seen| println!("{seen}"));
     println!("{report}");
     println!(
         "{count} cutovers in {:.0} s; from the old slot, begun after the first answer of the new one: {late}",
         took.as_secs_f64()
     );
     println!("command to the first answer of the other slot: {first}");
-    record::put("cutovers", &document(&report, &moves, (took, late), &site));
+    record::put("cutovers", &document(&report, &seen, took, &site));
     report.assert_clean();
     assert_eq!(late, 0, "answers of the old slot to requests that began after a cutover");
     every_kind(&report, &everything());
@@ -101,10 +95,27 @@ pub(crate) fn uploads() {
     assert!(good >= 12 * usize::try_from(count).unwrap_or(0), "only {good} uploads over {count} cutovers");
 }
 
-/// The way back to a standby that runs: from the command to the first answer of the old release, under load.
+/// What a standby does until it is wanted, and from the command to the first answer of the old release at most, ms.
+const STANDBYS: [(&str, f64); 2] = [("running", 250.0), ("frozen", 400.0)];
+
+/// The way back to a standby that runs and to one that is stopped in place, under load.
 pub(crate) fn rollback() {
+    let all: Vec<(&str, f64, Value)> = STANDBYS.iter().map(|(standby, bound)| (*standby, *bound, back_to(standby))).collect();
+    let parts = all.iter().map(|(standby, _, figures)| ((*standby).to_owned(), figures.clone())).collect();
+    record::put("rollback", &Value::Object(parts));
+    for (standby, bound, figures) in all {
+        let median = figures["first_answer_ms"]["median"].as_f64();
+        assert!(median.is_some_and(|median| median <= bound), "to a {standby} standby: {median:?} ms, at most {bound} ms wanted");
+    }
+}
+
+/// From the command to the first answer of the old release; no load may fail.
+fn back_to(standby: &str) -> Value {
     let site = Site::new();
-    let manifest = |number| numbered(&site, number).set("slot_policy.drain_deadline", json!("1s")).drain("100ms");
+    let manifest = |number| {
+        let manifest = numbered(&site, number).set("slot_policy.drain_deadline", json!("1s")).drain("100ms");
+        manifest.set("slot_policy.standby", json!(standby))
+    };
     warm(&site, &manifest);
     let load = Load::start(site.address(), &Mix { think: Duration::from_millis(1), ..Mix::quick() });
     load.go_on(200);
@@ -112,17 +123,18 @@ pub(crate) fn rollback() {
     for _ in 0..2 * asked(ROLLBACKS) {
         let moved = turns.other_standby();
         let drained = moved.began + Duration::from_secs(3);
-        moves.push(moved);
         until("its drain is over", PERIOD, || Instant::now() >= drained);
+        let left = site.status().state_of(&moved.from).map(str::to_owned);
+        assert_eq!(left.as_deref(), Some(if standby == "frozen" { "frozen" } else { "standby" }), "what was left");
+        moves.push(moved);
     }
     let report = load.stop();
-    let back: Vec<_> =
-        firsts(&report, &moves).into_iter().filter(|(what, _)| *what == "rollback").map(|(_, after)| after).collect();
-    let spread = Spread::of(back.iter().map(|after| after.as_secs_f64() * 1e3));
-    println!("{} rollbacks, command to the first answer of the old release: {spread}", back.len());
+    let seen = seen(&report, &moves);
+    let spread = firsts(&seen, "rollback").expect("there were rollbacks");
+    println!("to a {standby} standby, from the command to the first answer of the old release: {spread}");
     println!("{report}");
-    record::put("rollback", &json!({ "rollbacks": back.len(), "first_answer_ms": spread, "failed": report.failed() }));
     report.assert_clean();
+    json!({ "rollbacks": asked(ROLLBACKS), "first_answer_ms": spread, "requests": report.total(), "failed": report.failed() })
 }
 
 fn numbered(site: &Site, number: u32) -> Manifest {
@@ -163,67 +175,40 @@ impl Turns<'_> {
     fn new_release(&mut self) -> Move {
         self.release += 1;
         self.is_back = false;
-        self.turn("deployment", |turns| drop(turns.site.deploy(&(turns.manifest)(turns.release))))
+        self.site.desire(&(self.manifest)(self.release));
+        self.turn("deployment", &["apply"])
     }
 
     fn other_standby(&mut self) -> Move {
         self.is_back = !self.is_back;
-        if self.is_back {
-            self.turn("rollback", |turns| drop(turns.site.slotd(&["rollback", "webservice"]).expect_code(0)))
-        } else {
-            self.turn("forward", |turns| drop(turns.site.slotd(&["retry"]).expect_code(0)))
-        }
+        if self.is_back { self.turn("rollback", &["rollback", "webservice"]) } else { self.turn("forward", &["retry"]) }
     }
 
-    fn turn(&self, what: &'static str, carry_out: impl FnOnce(&Self)) -> Move {
+    fn turn(&self, what: &'static str, command: &[&str]) -> Move {
         let live = || self.site.status().live_slot().expect("something serves").to_owned();
         let (from, began) = (live(), Instant::now());
-        carry_out(self);
+        let ended = self.site.slotd(&[&["-v"], command].concat()).expect_code(0);
         assert_ne!(live(), from, "{what} moved nothing");
-        Move { began, from, what }
+        Move { began, from, what, said: ended.stderr }
     }
 }
 
-/// Of each cutover: the first answer of the other slot to a request that began after its command.
-fn firsts(report: &Report, moves: &[Move]) -> Vec<(&'static str, Duration)> {
-    windows(report, moves).map(|(moved, answers)| (moved.what, first(moved, answers) - moved.began)).collect()
+/// From the command to the first answer of the other slot, in milliseconds, of the cutovers of one kind.
+fn firsts(seen: &[Seen<'_>], what: &str) -> Option<Spread> {
+    let mut times = seen.iter().filter(|seen| seen.moved.what == what).map(|seen| seen.after().as_secs_f64() * 1e3).peekable();
+    times.peek().is_some().then(|| Spread::of(times))
 }
 
-fn first(moved: &Move, answers: &[Record]) -> Instant {
-    let of_other = answers.iter().filter(|r| !r.origin.slot.is_empty() && r.origin.slot != moved.from);
-    of_other.map(|record| record.end).min().expect("the other slot answers")
-}
-
-/// Answers of the old slot to requests that began after somebody had had one of the new slot.
-fn stale(report: &Report, moves: &[Move]) -> usize {
-    let late = |(moved, answers): (&Move, &[Record])| {
-        let first = first(moved, answers);
-        answers.iter().filter(|record| record.begin > first && record.origin.slot == moved.from).count()
-    };
-    windows(report, moves).map(late).sum()
-}
-
-/// The records that ended between a cutover's command and the next one's; they are in the order of their ends.
-fn windows<'a>(report: &'a Report, moves: &'a [Move]) -> impl Iterator<Item = (&'a Move, &'a [Record])> {
-    let records = report.records();
-    let at = |instant| records.partition_point(|record| record.end < instant);
-    moves.iter().enumerate().map(move |(index, moved)| {
-        let end = moves.get(index + 1).map_or(records.len(), |next| at(next.began));
-        (moved, &records[at(moved.began)..end])
-    })
-}
-
-fn document(report: &Report, moves: &[Move], (took, late): (Duration, usize), site: &Site) -> Value {
+fn document(report: &Report, seen: &[Seen<'_>], took: Duration, site: &Site) -> Value {
     let kinds: BTreeMap<String, usize> =
         everything().clients.iter().map(|kind| (format!("{kind:?}").to_lowercase(), report.good(*kind))).collect();
-    let firsts = firsts(report, moves);
+    let late: usize = seen.iter().map(|seen| seen.late.len()).sum();
     let of = |what: &str| {
-        let times: Vec<f64> =
-            firsts.iter().filter(|(kind, _)| *kind == what).map(|(_, after)| after.as_secs_f64() * 1e3).collect();
-        (!times.is_empty()).then(|| json!({ "cutovers": times.len(), "first_answer_ms": Spread::of(times.iter().copied()) }))
+        let count = seen.iter().filter(|seen| seen.moved.what == what).count();
+        firsts(seen, what).map(|spread| json!({ "cutovers": count, "first_answer_ms": spread }))
     };
     json!({
-        "cutovers": moves.len(), "seconds": took.as_secs_f64(), "requests": report.total(), "good": kinds,
+        "cutovers": seen.len(), "seconds": took.as_secs_f64(), "requests": report.total(), "good": kinds,
         "failed": report.failed(), "idle_resets": report.idle_resets(), "stale": late,
         "longest_gap_ms": report.longest_gap().as_secs_f64() * 1e3, "reloads": site.nginx.reloads(),
         "deployments": of("deployment"), "rollbacks": of("rollback"), "forward": of("forward"),

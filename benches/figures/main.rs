@@ -1,8 +1,8 @@
 //! The figures of the README, measured on this machine against a real nginx and the real sample application.
 //!
 //! `cargo bench --bench figures -- start deployments reload cutovers uploads rollback failover conflicts cost compare pictures`; without
-//! a name: all of them. An idle machine, please. `SLOTD_CUTOVERS` (of `cutovers`, `uploads` and `rollback`), `SLOTD_ROUNDS` and `SLOTD_WAYS`
-//! (of `compare`) ask for less.
+//! a name: all of them. An idle machine, please. `SLOTD_CUTOVERS` (of `cutovers`, `uploads` and `rollback`), `SLOTD_ROUNDS`,
+//! `SLOTD_MINUTES` and `SLOTD_WAYS` (of `compare`) ask for less.
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
@@ -17,6 +17,7 @@ mod conflicts;
 mod cost;
 mod cutovers;
 mod fleet;
+mod moves;
 mod pictures;
 mod record;
 
@@ -47,6 +48,7 @@ fn main() {
     if !std::env::args().any(|a| a == "--bench") {
         return; // `cargo test --all-targets` starts every target; only `cargo bench` asks for figures
     }
+    record::begin();
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let all: [(&str, fn()); 11] = [
         ("start", start),

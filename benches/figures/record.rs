@@ -3,9 +3,10 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Median with what it lies between.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -45,12 +46,30 @@ pub(crate) fn draw() {
     }
 }
 
+/// Processes that were ready to run over the minute before this program began: afterwards the load is its own.
+static LOAD: LazyLock<f64> = LazyLock::new(|| {
+    let text = fs::read_to_string("/proc/loadavg").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+});
+
+/// Takes down on what kind of machine this program begins.
+pub(crate) fn begin() {
+    LazyLock::force(&LOAD);
+}
+
+/// Under what a part was measured.
+fn taken() -> Value {
+    let profile = if cfg!(debug_assertions) { "test" } else { "release" };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    json!({ "profile": profile, "cores": cores, "load_before": *LOAD })
+}
+
 /// Puts one part into the file, beside what other runs have put there.
 pub(crate) fn put(part: &str, value: &Value) {
     let file = pictures().join("figures.json");
     let mut all: Map<String, Value> = fs::read(&file).map_or_else(|_| Map::new(), |text| serde_json::from_slice(&text).unwrap());
     all.insert(part.to_owned(), value.clone());
-    all.insert("profile".to_owned(), Value::from(if cfg!(debug_assertions) { "test" } else { "release" }));
+    all.entry("taken").or_insert_with(|| json!({}))[part] = taken();
     fs::create_dir_all(pictures()).unwrap();
     fs::write(&file, serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
 }

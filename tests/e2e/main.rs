@@ -8,6 +8,7 @@ mod conflicts;
 mod deploy;
 mod drain;
 mod failover;
+mod figures;
 mod frozen;
 mod harness;
 mod interrupted;
