@@ -56,8 +56,8 @@ pub enum End {
     Failed(Plan, Vec<String>),
 }
 
-/// Reconciles until converged or held, after [`accept`]. `timeout` bounds the whole; `None`: the longest of the services' health
-/// deadline + drain + 60 s.
+/// Reconciles until converged or held, after [`accept`] or a decision with its `watch`. `timeout` bounds the whole; `None`: the longest of
+/// the services' health deadline + drain + 60 s.
 ///
 /// # Errors
 /// A lock or a ledger that cannot be had.
@@ -66,10 +66,11 @@ pub async fn converge<H: Host>(
     goal: &Goal,
     follow: Follow,
     timeout: Option<Duration>,
+    watch: Watch,
     sink: &mut dyn Sink,
 ) -> Result<End, ReconcileError> {
     let until = host.now().at.plus(timeout.unwrap_or_else(|| patience(goal)));
-    let (mut watch, mut told) = (Watch::under_lock(), Told::default());
+    let (mut watch, mut told) = (watch.for_passes(), Told::default());
     loop {
         let outcome = pass(host, goal, &mut watch, sink).await?;
         told.tell(host, &outcome.plan, sink);

@@ -392,13 +392,17 @@ fn superseded(goal: &Goal, observed: &ObservedState, plan: &mut Plan) {
     }
 }
 
+/// One sentence for each service.
+pub type Said = Vec<(ServiceName, String)>;
+
 /// Takes a person's decision about each of the goal's services (all when `only` is `None`), under the lock; one sentence each.
+/// `watch` remembers what the slots answered.
 ///
 /// # Errors
 /// The first refusal; the ledgers of the services before it are changed already.
-pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision) -> Result<Vec<(ServiceName, String)>, ReconcileError> {
+pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision, watch: &mut Watch) -> Result<Said, ReconcileError> {
     let _guard = host.lock(goal.lock_timeout).await?;
-    let observed = see(host, goal, &mut Watch::default()).await?;
+    let observed = see(host, goal, watch).await?;
     let mut said = Vec::new();
     for service in first(&goal.desired, &observed, goal.orphans).services {
         let Some(seen) = observed.services.get(&service.name) else { continue };

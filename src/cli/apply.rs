@@ -7,6 +7,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::wire;
 use crate::controller;
 use crate::host::Host;
+use crate::observe::watch::Watch;
 use crate::plan::Orphans;
 use crate::reconcile;
 
@@ -18,7 +19,7 @@ pub(super) async fn apply<H: Host>(host: &H, context: &mut Context, args: &Apply
     let follow = context.follow(&source)?;
     reconcile::accept(host, &goal, args.plan.as_deref()).await?;
     let mut sink = wire::sink(context);
-    let end = controller::converge(host, &goal, follow, args.patience.timeout, &mut *sink).await?;
+    let end = controller::converge(host, &goal, follow, args.patience.timeout, Watch::default(), &mut *sink).await?;
     drop(sink);
     ending::show(context, &ending::of(end, Vec::new()))
 }

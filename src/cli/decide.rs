@@ -33,9 +33,10 @@ pub(super) async fn carry_out<H: Host>(
     let goal = context.goal(source.read()?, services, Orphans::Keep);
     let follow = context.follow(&source)?;
     let (goal, changed) = as_accepted(host, goal)?;
-    let decided = reconcile::decide(host, &goal, decision).await?;
+    let mut watch = Watch::default();
+    let decided = reconcile::decide(host, &goal, decision, &mut watch).await?;
     let mut sink = wire::sink(context);
-    let end = controller::converge(host, &goal, follow, patience.timeout, &mut *sink).await?;
+    let end = controller::converge(host, &goal, follow, patience.timeout, watch, &mut *sink).await?;
     drop(sink);
     for service in changed {
         writeln!(context.console.err, "{service}: the manifest was changed and not applied; `slotd apply` does that")?;
@@ -52,8 +53,9 @@ pub(super) async fn only_note<H: Host>(
 ) -> Result<Exit, CliError> {
     let goal = context.goal(context.source()?.read()?, services, Orphans::Keep);
     let (goal, _) = as_accepted(host, goal)?;
-    let decided = reconcile::decide(host, &goal, decision).await?;
-    let plan = reconcile::look(host, &goal, &mut Watch::default()).await?;
+    let mut watch = Watch::default();
+    let decided = reconcile::decide(host, &goal, decision, &mut watch).await?;
+    let plan = reconcile::look(host, &goal, &mut watch).await?;
     ending::show(context, &Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new() })
 }
 

@@ -230,8 +230,7 @@ impl Look<'_> {
             }
             Observation::Unknown(why) => return Observation::Unknown(why.clone()),
         };
-        let interval = self.spec.health.interval;
-        Observation::Known(watch.answered(self.name, &process.identity, answer, host.now().at, interval))
+        Observation::Known(watch.answered(self.name, &process.identity, answer, host.now().at, &self.spec.health))
     }
 
     async fn answer<H: Host>(&self, host: &H, of: &Identity, patience: Option<Duration>) -> Option<Answer> {

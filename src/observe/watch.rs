@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::desired::HealthSpec;
 use crate::model::id::{Cookie, Digest, Generation, Identity, Moment, ServiceName, SlotName};
 use crate::model::ledger::JarStamp;
 use crate::model::observed::{Answer, Connection, Probe, Traffic};
@@ -43,16 +44,22 @@ pub struct Refusal {
 impl Watch {
     /// For passes, which hold the lock; the default is for a dry run, which does not.
     pub fn under_lock() -> Self {
-        Self { patience: Some(PATIENCE), ..Self::default() }
+        Self::default().for_passes()
     }
 
-    /// When to look again at the latest for an answer that is still to come.
+    /// What another look of the same process remembers, for the passes that follow it.
+    #[must_use]
+    pub fn for_passes(self) -> Self {
+        Self { patience: Some(PATIENCE), ..self }
+    }
+
+    /// When to look again at the latest: for an answer that is still to come, or for one that counts.
     pub fn awaits(&self) -> Option<Duration> {
-        self.patience.filter(|_| self.services.values().any(|service| service.awaits))
+        self.services.values().filter_map(|service| service.awaits).min()
     }
 
     pub(super) fn take(&mut self, name: &ServiceName) -> ServiceWatch {
-        ServiceWatch { patience: self.patience, awaits: false, ..self.services.remove(name).unwrap_or_default() }
+        ServiceWatch { patience: self.patience, awaits: None, ..self.services.remove(name).unwrap_or_default() }
     }
 
     pub(super) fn put(&mut self, name: ServiceName, watch: ServiceWatch) {
@@ -101,8 +108,8 @@ pub(super) struct ServiceWatch {
     met: BTreeMap<SlotName, Met>,
     digests: BTreeMap<PathBuf, (JarStamp, Digest)>,
     pub(super) patience: Option<Duration>,
-    /// Whether an answer is still to come.
-    awaits: bool,
+    /// The time until there is an answer that is still to come, or until one counts that was given too early.
+    awaits: Option<Duration>,
     /// What the ledger knew when the process table was last searched for our cookies; `None`: not since this slotd started.
     pub(super) searched: Option<Vec<(SlotName, Option<Cookie>)>>,
 }
@@ -133,20 +140,25 @@ struct Quiet {
 
 impl ServiceWatch {
     /// Adds an answer to those of the same process. Good ones count once an interval, so that two that were asked for within a
-    /// millisecond are not two successes.
+    /// millisecond are not two successes; where more are needed, the look for the next that counts comes when it does.
     pub(super) fn answered(
         &mut self,
         slot: &SlotName,
         identity: &Identity,
         answer: Answer,
         at: Moment,
-        interval: Duration,
+        health: &HealthSpec,
     ) -> Probe {
         let last = self.answers.remove(slot).filter(|s| s.identity == *identity);
         let good = matches!(answer, Answer::Good);
+        let early = |last: &Streak| Some(health.interval.saturating_sub(at.since(last.counted))).filter(|early| !early.is_zero());
         let streak = match last {
             None => Streak { identity: identity.clone(), answer, good: u32::from(good), bad: u32::from(!good), counted: at },
-            Some(last) if good && last.good > 0 && at.since(last.counted) < interval => last,
+            Some(last) if good && last.good > 0 && early(&last).is_some() => {
+                let missing = early(&last).filter(|_| last.good < health.successes);
+                self.awaits = self.awaits.into_iter().chain(missing).min();
+                last
+            }
             Some(last) if good => Streak { answer, good: last.good.saturating_add(1), bad: 0, counted: at, ..last },
             Some(last) => Streak { answer, good: 0, bad: last.bad.saturating_add(1), counted: at, ..last },
         };
@@ -162,7 +174,7 @@ impl ServiceWatch {
 
     /// The answer is still to come: what the same process said last is all that is known.
     pub(super) fn unanswered(&mut self, slot: &SlotName, identity: &Identity) -> Probe {
-        self.awaits = true;
+        self.awaits = self.awaits.into_iter().chain(self.patience).min();
         let none = || Probe { answer: Answer::None { why: "it has not answered yet".to_owned() }, good: 0, bad: 0 };
         self.answers.get(slot).filter(|s| s.identity == *identity).map_or_else(none, Streak::probe)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use slotd::model::desired::{JarSpec, ServiceSpec};
 use slotd::model::id::{Digest, Port, ReleaseId};
 use slotd::model::wake::Wake;
+use slotd::observe::watch::Watch;
 use slotd::plan::person::Decision;
 use slotd::plan::{Next, Plan};
 use slotd::reconcile::{Goal, Outcome, ReconcileError, decide};
@@ -439,7 +440,7 @@ impl Run {
         let goal = self.slotds[0].goal.clone();
         let world = &self.world;
         let mut said = None;
-        world.survives(|| said = Some(block_on(decide(world, &goal, decision))));
+        world.survives(|| said = Some(block_on(decide(world, &goal, decision, &mut Watch::default()))));
         self.heard.push(matches!(said, Some(Ok(_))));
         self.world.touch().note(|| match said {
             Some(Ok(said)) => said.into_iter().map(|(_, sentence)| sentence).collect(),

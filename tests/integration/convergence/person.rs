@@ -21,6 +21,19 @@ fn a_warm_rollback_is_one_cutover() {
 }
 
 #[test]
+fn a_warm_rollback_waits_for_one_interval_between_two_answers_and_for_nothing_else() {
+    let stage = Stage::serving(&["1", "2"]);
+    let began = stage.world.see().now;
+    // the first of the two answers is that which the decision was taken on, 60 ms before the first pass
+    stage.world.carries_out(&stage.goal(), &rollback(), 60);
+    stage.is("real1 webservice-1");
+    let took = stage.world.see().now - began;
+    let interval = u64::try_from(stage.spec.health.interval.as_millis()).unwrap();
+    // `is` lets 200 ms pass
+    assert_eq!(took, interval + 200, "{}", stage.world.story());
+}
+
+#[test]
 fn a_cold_rollback_starts_the_release_again() {
     let stage = Stage::serving_as(&["1", "2"], |spec| spec.slot_policy.standby = Standby::Stopped);
     stage.decide(&rollback());

@@ -57,7 +57,7 @@ impl World {
     pub(crate) fn apply(&self, goal: &Goal) -> End {
         let result = block_on(async {
             accept(self, goal, None).await?;
-            converge(self, goal, Follow::Nobody, None, &mut Teller(self)).await
+            converge(self, goal, Follow::Nobody, None, Watch::default(), &mut Teller(self)).await
         });
         result.unwrap_or_else(|error| panic!("{error}\n{}", self.story()))
     }
@@ -134,7 +134,18 @@ impl World {
 
     /// A person's verb.
     pub(crate) fn decide(&self, goal: &Goal, decision: &Decision) -> Result<Vec<(ServiceName, String)>, ReconcileError> {
-        block_on(decide(self, goal, decision))
+        block_on(decide(self, goal, decision, &mut Watch::default()))
+    }
+
+    /// A person's verb as the command carries it out, beside a controller: it takes so many milliseconds to write the decision down.
+    pub(crate) fn carries_out(&self, goal: &Goal, decision: &Decision, milliseconds: u64) -> End {
+        let mut watch = Watch::default();
+        let result = block_on(async {
+            decide(self, goal, decision, &mut watch).await?;
+            self.touch().pass_time(milliseconds, &[]);
+            converge(self, goal, Follow::Controller, None, watch, &mut Teller(self)).await
+        });
+        result.unwrap_or_else(|error| panic!("{error}\n{}", self.story()))
     }
 
     /// Runs something that a crash may end; says whether one did.
