@@ -1,7 +1,7 @@
 //! The figures of the README, measured on this machine against a real nginx and the real sample application.
 //!
-//! `cargo bench --bench figures -- start deployments reload cutovers uploads rollback failover conflicts cost compare pictures`; without
-//! a name: all of them. An idle machine, please. `SLOTD_CUTOVERS` (of `cutovers`, `uploads` and `rollback`), `SLOTD_ROUNDS`,
+//! `cargo bench --bench figures -- start deployments reload cutovers uploads rollback failover conflicts cost pool compare pictures`;
+//! without a name: all of them. An idle machine, please. `SLOTD_CUTOVERS` (of `cutovers`, `uploads` and `rollback`), `SLOTD_ROUNDS`,
 //! `SLOTD_MINUTES` and `SLOTD_WAYS` (of `compare`) ask for less.
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
@@ -19,6 +19,7 @@ mod cutovers;
 mod fleet;
 mod moves;
 mod pictures;
+mod pool;
 mod record;
 
 use std::process::{Command, Stdio};
@@ -50,7 +51,7 @@ fn main() {
     }
     record::begin();
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn()); 11] = [
+    let all: [(&str, fn()); 12] = [
         ("start", start),
         ("deployments", deployments),
         ("reload", reload),
@@ -60,6 +61,7 @@ fn main() {
         ("failover", failover),
         ("conflicts", conflicts::conflicts),
         ("cost", cost::cost),
+        ("pool", pool::pool),
         ("compare", compare::compare),
         ("pictures", record::draw),
     ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::setup::{Settings, Way};
+use crate::model::setup::{CONNECTION, Settings, Way};
 
 /// nginx's default. <https://nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_timeout>
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);
@@ -25,6 +25,9 @@ pub(super) const SPARES_KEPT: Version = Version([1, 27, 4]);
 pub(super) const TRUNCATES: [Version; 2] = [Version([1, 17, 5]), Version([1, 23, 1])];
 /// Before, `nginx -t` itself took connections of `reuseport` sockets with it. <https://nginx.org/en/CHANGES>
 pub(super) const TESTS_QUIETLY: Version = Version([1, 13, 4]);
+
+/// From here on nginx speaks HTTP/1.1 to upstreams and keeps their connections by itself. <https://nginx.org/en/CHANGES>
+const KEEPS_UPSTREAMS: Version = Version([1, 29, 7]);
 
 /// `75`, `10s`, `1h 30m`, `500ms`; a bare number is seconds. <https://nginx.org/en/docs/syntax.html>
 pub(super) fn time(text: &str) -> Option<Duration> {
@@ -74,6 +77,15 @@ pub(super) fn keeps(way: &Way) -> bool {
 pub(super) fn spares(way: &Way, version: Option<Version>) -> Option<Duration> {
     let knows = version.is_some_and(|version| version >= SPARES_KEPT);
     time_of(&way.settings, "keepalive_min_timeout").filter(|time| knows && !time.is_zero())
+}
+
+/// Whether a connection to an upstream outlives its answer: HTTP/1.1 or later, and no `Connection: close`, which older versions send
+/// unless the header is set. What is set to a variable or to `upgrade` is somebody's intention.
+pub(super) fn reuses(way: &Way, version: Option<Version>) -> bool {
+    let by_itself = version.is_some_and(|version| version >= KEEPS_UPSTREAMS);
+    let first = |name: &str| way.settings.get(name).and_then(|setting| setting.args.first()).map(String::as_str);
+    let speaks = first("proxy_http_version").map_or(by_itself, |spoken| spoken != "1.0");
+    speaks && first(CONNECTION).map_or(by_itself, |value| !value.eq_ignore_ascii_case("close"))
 }
 
 #[cfg(test)]

@@ -198,6 +198,12 @@ pub(super) struct Proxy {
     pub(super) cutover: desired::CutoverMode,
     /// Where the flags of the flag cutover lie; null: beside the include, with .live added to its name.
     pub(super) flag_dir: Option<FlagDir>,
+    /// By which name nginx knows the slots.
+    #[schemars(with = "Upstream")]
+    pub(super) upstream: desired::Upstream,
+    /// The file of the pools, which slotd writes and the http block of nginx includes; null: beside the include, with .pool.conf added to
+    /// its name.
+    pub(super) pool_include: Option<ConfigPath>,
     /// Which nginx.
     pub(super) nginx: Nginx,
 }
@@ -283,6 +289,10 @@ choices! {
         Flag: "A file whose existence nginx looks at for each request: one system call and no reload.",
         Reload: "One line in the include, and one reload of nginx for a cutover.",
     }
+    Upstream {
+        Address: "Its address: nginx makes a connection for each request.",
+        Pool: "A named upstream for each slot, whose connections nginx keeps from one request to the next. The http block has to include the file of the pools, and the location needs proxy_http_version 1.1 and an empty Connection header; an idle connection is closed after a second. For cutover: flag alone.",
+    }
 }
 
 fn rollback_safe() -> bool {
@@ -359,6 +369,8 @@ impl Default for Proxy {
             upstream_host: IpLiteral("127.0.0.1".to_owned()),
             cutover: desired::CutoverMode::Flag,
             flag_dir: None,
+            upstream: desired::Upstream::Address,
+            pool_include: None,
             nginx: Nginx::default(),
         }
     }

@@ -96,6 +96,8 @@ fn proxy(spec: &ProxySpec) -> raw::Proxy {
         upstream_host: IpLiteral(spec.upstream_host.clone()),
         cutover: spec.cutover,
         flag_dir: Some(FlagDir(text(&spec.flag_dir))),
+        upstream: spec.upstream,
+        pool_include: Some(ConfigPath(text(&spec.pool_include))),
         nginx: nginx(&spec.nginx),
     }
 }

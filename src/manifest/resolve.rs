@@ -94,7 +94,10 @@ fn proxy(raw: raw::Proxy, folder: &Path) -> ProxySpec {
         url: raw.url.map(|url| url.0),
         host: raw.host.map(|host| host.0),
         ca: raw.ca.map(|path| absolute(folder, &path.0)),
-        flag_dir: raw.flag_dir.map_or_else(|| beside(&include), |path| absolute(folder, &path.0)),
+        flag_dir: raw.flag_dir.map_or_else(|| beside(&include, ".live"), |path| absolute(folder, &path.0)),
+        upstream: raw.upstream,
+        // A name that the `conf.d/*.conf` of nginx's own packages takes in at http level.
+        pool_include: raw.pool_include.map_or_else(|| beside(&include, ".pool.conf"), |path| absolute(folder, &path.0)),
         include,
         variable: raw.variable.0,
         upstream_host: raw.upstream_host.0,
@@ -113,9 +116,9 @@ fn nginx(raw: raw::Nginx, folder: &Path) -> NginxSpec {
 }
 
 /// `<include>.live`
-fn beside(include: &Path) -> PathBuf {
+fn beside(include: &Path, ending: &str) -> PathBuf {
     let mut name = include.as_os_str().to_owned();
-    name.push(".live");
+    name.push(ending);
     PathBuf::from(name)
 }
 

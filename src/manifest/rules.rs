@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::manifest::index::{Node, Place};
 use crate::manifest::problem::Faults;
 use crate::manifest::scalar::{Span, config_path, did_you_mean, flag_dir};
-use crate::model::desired::{DesiredState, ServiceSpec};
+use crate::model::desired::{CutoverMode, DesiredState, ServiceSpec, Upstream};
 use crate::model::id::Port;
 
 /// Checks every rule.
@@ -19,6 +19,7 @@ pub(super) fn check(state: &DesiredState, root: &Node, faults: &mut Faults) {
         rules.management_ports(service);
         rules.environment(service);
         rules.nginx_paths(service);
+        rules.pools(service);
         rules.moved_from(service);
     }
     rules.ports();
@@ -28,6 +29,12 @@ pub(super) fn check(state: &DesiredState, root: &Node, faults: &mut Faults) {
     rules.unshared(&["proxy", "flag_dir"], |service, other| {
         let follows = service.proxy.include == other.proxy.include; // told already
         (service.proxy.flag_dir == other.proxy.flag_dir && !follows).then(|| path_text(&service.proxy.flag_dir))
+    });
+    rules.unshared(&["proxy", "pool_include"], |service, other| {
+        let pooled = |service: &ServiceSpec| service.proxy.upstream == Upstream::Pool;
+        let follows = service.proxy.include == other.proxy.include; // told already
+        let same = service.proxy.pool_include == other.proxy.pool_include && pooled(service) && pooled(other);
+        (same && !follows).then(|| path_text(&service.proxy.pool_include))
     });
     rules.unshared(&["moved_from"], |service, other| {
         service.moved_from.as_ref().filter(|old| other.moved_from.as_ref() == Some(old)).map(ToString::to_string)
@@ -112,6 +119,28 @@ impl Rules<'_> {
             let message =
                 format!("expected only A-Z, a-z, 0-9, ., _, / and -, found {flags}; set flag_dir, or rename the include");
             self.broken(&[&place.key("flag_dir"), &place.key("include")], message);
+        }
+    }
+
+    /// Pools are for the flags, and in a file of their own.
+    fn pools(&mut self, service: &ServiceSpec) {
+        let (place, proxy) = (of(service).key("proxy"), &service.proxy);
+        if proxy.upstream == Upstream::Address {
+            return;
+        }
+        if proxy.cutover == CutoverMode::Reload {
+            let message = "expected address with cutover: reload, found pool; use cutover: flag, or upstream: address".to_owned();
+            self.broken(&[&place.key("upstream"), &place.key("cutover")], message);
+        }
+        let pools = path_text(&proxy.pool_include);
+        if let Err(advice) = config_path(&pools) {
+            let message =
+                format!("expected a path without blanks, quotes, semicolons, braces, $, # or \\, found {pools}; {advice}");
+            self.broken(&[&place.key("pool_include"), &place.key("include")], message);
+        }
+        if self.state.services.values().any(|other| other.proxy.include == proxy.pool_include) {
+            let message = format!("expected a file of its own, found {pools}, which is a proxy.include; name another file");
+            self.broken(&[&place.key("pool_include"), &place.key("include")], message);
         }
     }
 

@@ -219,6 +219,17 @@ pub enum CutoverMode {
     Reload,
 }
 
+/// By which name nginx knows a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Upstream {
+    /// Its address: a connection for each request.
+    #[default]
+    Address,
+    /// A named `upstream`, whose connections nginx keeps.
+    Pool,
+}
+
 /// `proxy` of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxySpec {
@@ -238,6 +249,12 @@ pub struct ProxySpec {
     pub cutover: CutoverMode,
     /// Absolute; by default `<include>.live` beside the include.
     pub flag_dir: PathBuf,
+    /// By which name nginx knows the slots; a ledger of before it was there has addresses.
+    #[serde(default)]
+    pub upstream: Upstream,
+    /// Absolute path of the file of the pools, by default `<include>.pool.conf`; written for [`Upstream::Pool`] alone.
+    #[serde(default)]
+    pub pool_include: PathBuf,
     /// Which nginx.
     pub nginx: NginxSpec,
 }

@@ -13,14 +13,26 @@ pub struct Target {
     pub port: Port,
 }
 
-/// The two forms that slotd writes.
+/// The forms that slotd writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteForm {
     /// The first target unless a flag names another; never changes at a cutover.
     Flag,
+    /// The same, with pools of kept connections in the place of addresses.
+    Pool,
     /// One target; changes, with a reload, at every cutover.
     Static,
+}
+
+impl RouteForm {
+    /// Whether flags move the route.
+    pub fn has_flags(self) -> bool {
+        match self {
+            Self::Flag | Self::Pool => true,
+            Self::Static => false,
+        }
+    }
 }
 
 /// All that an include of ours says; the same value always renders to the same bytes.

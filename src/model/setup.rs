@@ -64,6 +64,7 @@ checks! {
     FlagDirClosed = "flag_dir_closed", "nginx's workers, as their user, cannot reach the flags";
     MountNamespace = "mount_namespace", "nginx runs in another mount namespace and sees another flag folder";
     WorkersUser = "workers_user", "the user of nginx's workers does not exist";
+    PoolsNowhere = "pools_nowhere", "the `http` block does not include the file of the pools (`upstream: pool`)";
     ConfigNotLoaded = "config_not_loaded", "a file of the configuration was changed after nginx last loaded it";
     BinaryReplaced = "binary_replaced", "another nginx runs than the one on disk";
     KeepaliveClosed = "keepalive_closed", "a reload closes idle connections that clients keep";
@@ -71,6 +72,7 @@ checks! {
     WorkerShutdownTimeout = "worker_shutdown_timeout", "old workers are ended too early after a reload, or never";
     Reuseport = "reuseport", "a reload may lose connections that wait in a worker's own socket";
     ProxyCache = "proxy_cache", "answers of the old release are given out of a cache";
+    PoolUnused = "pool_unused", "nginx closes each connection of a pool after its answer (`upstream: pool`)";
     EphemeralPort = "ephemeral_port", "an outgoing connection may hold a slot's port";
 }
 
@@ -109,6 +111,9 @@ pub struct Setting {
 
 /// By the directive's name.
 pub type Settings = BTreeMap<String, Setting>;
+
+/// Under this name stands the value of `proxy_set_header Connection`, of which there can be one for each header.
+pub const CONNECTION: &str = "proxy_set_header Connection";
 
 /// One directive that uses the route's variable (`proxy_pass`), and what is in force there.
 #[derive(Clone, Debug, PartialEq, Eq)]

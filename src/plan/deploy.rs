@@ -7,7 +7,6 @@ use crate::model::id::{ReleaseId, SlotName};
 use crate::model::ledger::FailureKind;
 use crate::model::observed::{ObservedSlot, Occupant, Owner};
 use crate::model::release::Release;
-use crate::model::route::RouteForm;
 use crate::model::status::{HoldKind, Reason};
 use crate::model::wake::Wake;
 use crate::plan::boot;
@@ -200,7 +199,7 @@ fn must_see(case: &Case<'_>) -> bool {
     let strays = case.on_disk().is_some() && case.on_disk() != case.live();
     let loaded = case.seen.route.loaded.known().map(|l| l.generation);
     let unloaded = case.text().zip(loaded).is_some_and(|(text, loaded)| text.generation != loaded);
-    strays || unloaded || case.form() == RouteForm::Flag || (case.loaded().is_none() && case.proxied().is_none())
+    strays || unloaded || case.form().has_flags() || (case.loaded().is_none() && case.proxied().is_none())
 }
 
 /// A pause puts off a start, and the stop that makes room for it; what stands in the way of both is said at once.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::desired::{CutoverMode, ServiceSpec};
+use crate::model::desired::{CutoverMode, ServiceSpec, Upstream};
 use crate::model::id::{Identity, Now, Port, ReleaseId, SlotName};
 use crate::model::ledger::{Cutover, Ledger, SlotRecord};
 use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedService, ObservedSlot, Occupant};
@@ -143,9 +143,9 @@ impl<'a> Case<'a> {
     /// Where a text of ours leads while the flags stand that do.
     fn leads(&self, text: &'a RouteText) -> Option<&'a SlotName> {
         let flags = match (text.form, &self.seen.route.flags) {
-            (RouteForm::Static, _) | (RouteForm::Flag, Observation::Absent) => &[],
-            (RouteForm::Flag, Observation::Known(flags)) => flags.as_slice(),
-            (RouteForm::Flag, Observation::Unknown(_)) => return None,
+            (RouteForm::Static, _) | (_, Observation::Absent) => &[],
+            (RouteForm::Flag | RouteForm::Pool, Observation::Known(flags)) => flags.as_slice(),
+            (RouteForm::Flag | RouteForm::Pool, Observation::Unknown(_)) => return None,
         };
         text.effective(flags).map(|target| &target.slot)
     }
@@ -225,11 +225,12 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The form that the manifest's cutover needs.
+    /// The form that the manifest's cutover and upstream need.
     pub(super) fn form(&self) -> RouteForm {
-        match self.spec.proxy.cutover {
-            CutoverMode::Flag => RouteForm::Flag,
-            CutoverMode::Reload => RouteForm::Static,
+        match (self.spec.proxy.cutover, self.spec.proxy.upstream) {
+            (CutoverMode::Flag, Upstream::Address) => RouteForm::Flag,
+            (CutoverMode::Flag, Upstream::Pool) => RouteForm::Pool,
+            (CutoverMode::Reload, _) => RouteForm::Static,
         }
     }
 
@@ -237,7 +238,7 @@ impl<'a> Case<'a> {
     pub(super) fn targets(&self, form: RouteForm, live: &SlotName) -> Vec<Target> {
         let at = |slot: &SlotName| self.port(slot).map(|port| Target { slot: slot.clone(), port });
         match form {
-            RouteForm::Flag => self.spec.slots.iter().filter_map(|s| at(&s.name)).collect(),
+            RouteForm::Flag | RouteForm::Pool => self.spec.slots.iter().filter_map(|s| at(&s.name)).collect(),
             RouteForm::Static => at(live).or_else(|| self.observed_target(live)).into_iter().collect(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::desired::{ProxySpec, Upstream};
 use crate::model::id::SlotName;
 use crate::model::observed::Observation;
 use crate::model::route::{Include, RouteForm, RouteText};
@@ -44,7 +45,7 @@ pub(super) fn lead(case: &Case<'_>, goal: &SlotName) -> Ruling {
 
 /// Why the include may not be written, whatever for.
 pub(super) fn untouchable(case: &Case<'_>) -> Option<Hold> {
-    let path = case.spec.proxy.include.display();
+    let path = route_files(&case.spec.proxy);
     match &case.seen.route.include {
         Observation::Known(Include::Elsewhere { state }) => Some(hold(
             Reason::OwnedElsewhere,
@@ -62,6 +63,15 @@ pub(super) fn untouchable(case: &Case<'_>) -> Option<Hold> {
             Some(hold(Reason::RouteUnproven, format!("{path} cannot be read: {why}"), "make it readable", pace::WORLD))
         }
         Observation::Known(Include::Ours(_) | Include::Plain(_) | Include::Edited { .. }) | Observation::Absent => None,
+    }
+}
+
+/// What the route is written in.
+pub(super) fn route_files(proxy: &ProxySpec) -> String {
+    let include = proxy.include.display();
+    match proxy.upstream {
+        Upstream::Address => include.to_string(),
+        Upstream::Pool => format!("{include} with {}", proxy.pool_include.display()),
     }
 }
 
@@ -167,13 +177,13 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     let live = case.live().filter(|live| *live != goal && case.spec.port_of(live).is_some() && case.answers(live));
     // A place that no manifest names has no flag: traffic goes back to it as it came, by a plain line.
     let form = if case.spec.port_of(goal).is_some() && !is_blind(case) { case.form() } else { RouteForm::Static };
-    if form == RouteForm::Flag && !case.seen.route.faults.is_empty() && case.text().is_none_or(|t| t.form != form) {
+    if form.has_flags() && !case.seen.route.faults.is_empty() && case.text().is_none_or(|t| t.form != form) {
         return Ruling::block(unfit(case));
     }
     // The flag form is installed where the traffic is, so that its one reload moves nothing.
     let leads_to = match (form, live) {
-        (RouteForm::Flag, Some(live)) => live,
-        (RouteForm::Flag, None) | (RouteForm::Static, _) => goal,
+        (RouteForm::Flag | RouteForm::Pool, Some(live)) => live,
+        (RouteForm::Flag | RouteForm::Pool, None) | (RouteForm::Static, _) => goal,
     };
     let targets = case.targets(form, leads_to);
     if targets.iter().all(|target| target.slot != *leads_to) {
@@ -221,6 +231,7 @@ fn why_write(case: &Case<'_>) -> String {
         Observation::Known(Include::Ours(_)) => "the include says something else".to_owned(),
         Observation::Known(Include::Plain(_)) => "the include is in the form of the old scripts".to_owned(),
         Observation::Known(Include::Elsewhere { .. } | Include::Edited { .. }) => "the include was edited by hand".to_owned(),
+        Observation::Absent if case.form() == RouteForm::Pool => "the include and its pools are not there".to_owned(),
         Observation::Absent => "there is no include yet".to_owned(),
         Observation::Unknown(why) => why.clone(),
     }
@@ -234,8 +245,8 @@ fn is_loaded(case: &Case<'_>, text: &RouteText) -> bool {
 fn down(case: &Case<'_>, goal: &SlotName) -> Ruling {
     let from = case.on_disk().filter(|from| *from != goal && !case.answers(from));
     match (case.form(), from) {
-        (RouteForm::Flag, Some(from)) => cutover(case, from, goal),
-        (RouteForm::Flag, None) | (RouteForm::Static, _) => Ruling::block(proxy_down(case)),
+        (RouteForm::Flag | RouteForm::Pool, Some(from)) => cutover(case, from, goal),
+        (RouteForm::Flag | RouteForm::Pool, None) | (RouteForm::Static, _) => Ruling::block(proxy_down(case)),
     }
 }
 
@@ -245,12 +256,9 @@ fn proxy_down(case: &Case<'_>) -> Hold {
 }
 
 fn unfit(case: &Case<'_>) -> Hold {
-    hold(
-        Reason::FlagUnfit,
-        case.seen.route.faults.join("; "),
-        "mend the nginx configuration, or use `cutover: reload`",
-        pace::WORLD,
-    )
+    let instead = if case.form() == RouteForm::Pool { "upstream: address` or `cutover: reload" } else { "cutover: reload" };
+    let until = format!("mend the nginx configuration, or use `{instead}`");
+    hold(Reason::FlagUnfit, case.seen.route.faults.join("; "), until, pace::WORLD)
 }
 
 /// nginx runs and the include is right: it must be loaded, and lead to the goal.
@@ -262,7 +270,7 @@ fn load(case: &Case<'_>, text: &RouteText, goal: &SlotName) -> Ruling {
     }
     match case.loaded() {
         Some(loaded) if loaded == goal => Ruling::clear(),
-        Some(loaded) if text.form == RouteForm::Flag => {
+        Some(loaded) if text.form.has_flags() => {
             if case.seen.route.faults.is_empty() {
                 cutover(case, loaded, goal)
             } else {

@@ -6,7 +6,7 @@ use crate::model::boot::Layout;
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Cookie, Identity, Now, SlotName};
 use crate::model::observed::{Answer, Loaded, Observation, ObservedProcess, ObservedService, ObservedSlot, Probe, Traffic};
-use crate::model::route::{Include, RouteForm};
+use crate::model::route::Include;
 use crate::model::status::{HoldKind, Reason};
 use crate::plan::hold::Hold;
 use crate::plan::record::{self, Prepared};
@@ -131,7 +131,7 @@ fn vacate(seen: &mut ObservedService, slot: &SlotName) {
 
 fn written(seen: &mut ObservedService, live: &SlotName) {
     let Some(text) = seen.ledger.route.clone() else { return };
-    let flagged = text.form == RouteForm::Flag && text.targets.first().is_some_and(|t| t.slot != *live);
+    let flagged = text.form.has_flags() && text.targets.first().is_some_and(|t| t.slot != *live);
     seen.route.flags = Observation::Known(flagged.then(|| live.clone()).into_iter().collect());
     seen.route.include = Observation::Known(Include::Ours(text));
 }

@@ -11,6 +11,7 @@ use crate::plan::boot;
 use crate::plan::drift::Drift;
 use crate::plan::facts::{Case, Standing};
 use crate::plan::hold::Hold;
+use crate::plan::lead;
 use crate::plan::view::{Drain, RouteView, Running, SlotState, SlotView, View};
 use crate::plan::way_back;
 
@@ -157,9 +158,10 @@ fn evidence(case: &Case<'_>) -> String {
 }
 
 fn include_drift(case: &Case<'_>) -> Option<Drift> {
-    let path = case.spec.proxy.include.display().to_string();
+    let path = lead::route_files(&case.spec.proxy);
     let wanted = match case.form() {
         RouteForm::Flag => "flag form",
+        RouteForm::Pool => "flag form with pools",
         RouteForm::Static => "one static line",
     };
     let found = match &case.seen.route.include {

@@ -28,7 +28,7 @@ fn static_route(case: &Case<'_>) -> Ruling {
         return reloading;
     }
     let Some(to) = case.live().or_else(|| text.targets.first().map(|t| &t.slot)) else { return Ruling::clear() };
-    if text.form == RouteForm::Flag {
+    if text.form.has_flags() {
         let act = Act::WriteInclude {
             form: RouteForm::Static,
             targets: case.targets(RouteForm::Static, to),

@@ -15,10 +15,7 @@ impl fmt::Display for Act {
             Self::Adopt { slot, port, process, .. } => {
                 write!(f, "take over process {} as {slot} on port {port}", process.pid)
             }
-            Self::WriteInclude { form: RouteForm::Flag, live, .. } => {
-                write!(f, "write the include in its flag form, leading to {live}")
-            }
-            Self::WriteInclude { form: RouteForm::Static, live, .. } => write!(f, "write the include, leading to {live}"),
+            Self::WriteInclude { form, live, .. } => write!(f, "write the include{}, leading to {live}", in_form(*form)),
             Self::Reload { generation, moves: None } => {
                 write!(f, "reload nginx once (route {generation}; idle keep-alive connections may be closed)")
             }
@@ -65,6 +62,15 @@ impl fmt::Display for Act {
             }
             Self::Retire => write!(f, "forget the service"),
         }
+    }
+}
+
+/// The form of an include, behind its name.
+fn in_form(form: RouteForm) -> &'static str {
+    match form {
+        RouteForm::Flag => " in its flag form",
+        RouteForm::Pool => " in its flag form with a file of pools",
+        RouteForm::Static => "",
     }
 }
 

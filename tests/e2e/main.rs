@@ -12,6 +12,7 @@ mod figures;
 mod frozen;
 mod harness;
 mod interrupted;
+mod pool;
 mod stage;
 mod story;
 mod support;

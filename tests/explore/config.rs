@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slotd::model::desired::{
     Boot, CutoverMode, DesiredState, HealthSpec, JarSpec, LaunchSpec, NginxSpec, OnCrash, PortConflict, Promote, ProxySpec,
-    Scheme, ServiceSpec, SlotPolicy, SlotSpec, Standby,
+    Scheme, ServiceSpec, SlotPolicy, SlotSpec, Standby, Upstream,
 };
 use slotd::model::id::{Digest, Port, ServiceName, SlotName};
 use slotd::model::release::Release;
@@ -190,6 +190,8 @@ impl Config {
             upstream_host: "127.0.0.1".to_owned(),
             cutover: self.cutover,
             flag_dir: PathBuf::from("/etc/nginx/conf.d/service-url.inc.live"),
+            upstream: Upstream::Address,
+            pool_include: PathBuf::from("/etc/nginx/conf.d/service-url.inc.pool.conf"),
             nginx,
         }
     }

@@ -68,7 +68,8 @@ pub(crate) fn text(given: &Given, of: Text) -> Option<RouteText> {
 pub(crate) fn untext(given: &Given, text: &RouteText) -> Text {
     let gen_ = u8::try_from(text.generation).unwrap_or(NONE);
     match text.form {
-        RouteForm::Flag => Text::Flag { gen_ },
+        // No configuration asks for pools: to the planner they are flags with other names.
+        RouteForm::Flag | RouteForm::Pool => Text::Flag { gen_ },
         RouteForm::Static => Text::Line { gen_, slot: text.targets.first().map_or(NONE, |t| given.slot(&t.slot)) },
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use slotd::doctor::{self, Diagnosis, Guarantee, Promise, Severity};
 use slotd::host::proxy::Proxy;
 use slotd::host::survey::Survey;
-use slotd::model::desired::CutoverMode;
+use slotd::model::desired::{CutoverMode, Upstream};
 use slotd::model::id::Port;
 use slotd::model::setup::{Check, Setup};
 
@@ -111,6 +111,38 @@ fn where_the_include_does_not_reach_the_route_both_cutovers_are_broken() {
             for cutover in [CutoverMode::Flag, CutoverMode::Reload] {
                 assert_eq!(guarantee(&diagnosis, cutover).promise, Promise::Broken, "{check:?}");
             }
+        }
+    }
+}
+
+/// Pools want a place at http level, and a location that lets nginx keep connections.
+#[test]
+fn pools_that_nginx_would_not_know_or_not_use_are_found() {
+    let pooled = |servers: &str| {
+        let mut bench = running(servers);
+        bench.service.proxy.upstream = Upstream::Pool;
+        (diagnosis(&bench), bench)
+    };
+    let route = "include ROOT/service-url.inc; location / { proxy_pass $service_url;";
+    let kept = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
+    let with = |http: &str, server: &str, location: &str| {
+        pooled(&format!("{http} server {{ listen 127.0.0.1:PLAIN; {server}\n{route} {location} }} }}"))
+    };
+    let taken_in = "include ROOT/*.pool.conf;";
+    let (nowhere, _bench) = with("", "", kept);
+    let [finding] = nowhere.findings.as_slice() else { panic!("{nowhere:#?}") };
+    assert_eq!((finding.fault.check, finding.severity), (Check::PoolsNowhere, Severity::Error));
+    assert_eq!(guarantee(&nowhere, CutoverMode::Flag).promise, Promise::Broken);
+    for (server, location) in [("", kept), (kept, ""), ("proxy_http_version 1.1;", "proxy_set_header Connection $http_upgrade;")]
+    {
+        assert_eq!(checks(&with(taken_in, server, location).0), [], "{server} {location}");
+    }
+    // Of a location with any header of its own the ones of the server are none.
+    for (server, location) in [("", ""), ("", "proxy_http_version 1.1;"), (kept, "proxy_set_header Host $http_host;")] {
+        let (diagnosis, _bench) = with(taken_in, server, location);
+        let minor = diagnosis.version.as_deref().and_then(|version| version.split('.').nth(1)?.parse::<u32>().ok());
+        if minor.is_some_and(|minor| minor < 29) {
+            found(&diagnosis, Check::PoolUnused, Severity::Note, "proxy_pass");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use slotd::manifest;
-use slotd::model::desired::{CutoverMode, DesiredState, PortConflict, Promote, ServiceSpec, Standby};
+use slotd::model::desired::{CutoverMode, DesiredState, PortConflict, Promote, ServiceSpec, Standby, Upstream};
 use slotd::model::id::{Port, ServiceName, SlotName};
 
 use crate::support::{golden, read};
@@ -73,7 +73,9 @@ fn every_key_is_read() {
     assert_eq!(service.launch.env_file, Some(PathBuf::from("/srv/web/web.env")));
     // A value that is the default here would pass although its key was ignored. (Nanoseconds and seconds are halves of one value.)
     let (all, none) = (serde_json::to_value(&service).unwrap(), serde_json::to_value(&default).unwrap());
-    assert_eq!(equal_leaves("", &all, &none), ["/name"]);
+    // Pools are for the flags.
+    assert_eq!(equal_leaves("", &all, &none), ["/name", "/proxy/upstream"]);
+    assert_eq!(good(&read("examples/pool.yaml")).proxy.upstream, Upstream::Pool);
     golden("exhaustive.json", &(serde_json::to_string_pretty(&service).unwrap() + "\n"));
 }
 
@@ -142,7 +144,13 @@ fn no_text_is_too_large_or_too_deep_to_be_refused_at_once() {
 
 #[test]
 fn the_rendered_manifest_says_the_same() {
-    for text in [EXHAUSTIVE, &read("desired.yaml"), &read("examples/minimal.yaml"), &read("examples/two-services.yaml")] {
+    for text in [
+        EXHAUSTIVE,
+        &read("desired.yaml"),
+        &read("examples/minimal.yaml"),
+        &read("examples/two-services.yaml"),
+        &read("examples/pool.yaml"),
+    ] {
         let state = parse(text).unwrap();
         let rendered = manifest::render(&state);
         let again = manifest::parse(&rendered, Path::new("/elsewhere"), "rendered").unwrap_or_else(|p| panic!("{p}\n{rendered}"));

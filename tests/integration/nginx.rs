@@ -291,6 +291,8 @@ fn service(root: &Path) -> ServiceSpec {
             upstream_host: "127.0.0.1".into(),
             cutover: CutoverMode::Flag,
             flag_dir: root.join("service-url.inc.live"),
+            upstream: Upstream::Address,
+            pool_include: root.join("service-url.inc.pool.conf"),
             nginx: NginxSpec {
                 binary: binary().to_str().unwrap().into(),
                 config: root.join("nginx.conf"),
@@ -419,6 +421,48 @@ async fn nginx_itself_says_what_it_has_loaded_over_http_and_https() {
     stranger.nonce = "other".into();
     let why = loaded(&stranger).await;
     assert!(why.unknown().is_some_and(|why| why.contains("instead of the route")), "{why:?}");
+}
+
+/// An include that names pools which nginx has not read is refused, before any request could miss them.
+#[tokio::test]
+async fn pools_are_written_before_the_include_and_nginx_takes_neither_without_the_other() {
+    let mut bench = Bench::with(&format!("include ROOT/*.pool.conf; server {{ listen 127.0.0.1:PLAIN; {ROUTE} }}"));
+    let by_address = both(1);
+    bench.host.write(&bench.service, &by_address, &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    bench.service.proxy.upstream = Upstream::Pool;
+    assert_eq!(bench.faults(), Vec::<String>::new());
+    let pooled = text(RouteForm::Pool, 2, &[("real1", 8081), ("real2", 8082)]);
+    bench.host.write(&bench.service, &pooled, &slot("real1"), Some(&nginx)).unwrap();
+    bench.host.reload(&bench.service.proxy, &nginx).unwrap();
+    let said = |name| Observation::Known(Loaded { generation: 2, slot: slot(name) });
+    wait("the workers of before have ended", || !alive(nginx.workers[0].pid));
+    assert_eq!(bench.host.loaded(&bench.service, &pooled).await, said("real1"));
+    bench.host.cut(&bench.service.proxy, None, Some(&slot("real2"))).unwrap();
+    assert_eq!(bench.host.loaded(&bench.service, &pooled).await, said("real2"), "without a reload");
+
+    fs::remove_file(&bench.service.proxy.pool_include).unwrap();
+    let refused = bench.host.reload(&bench.service.proxy, &nginx);
+    let Err(ProxyError::Refused { said }) = refused else { panic!("{refused:?}") };
+    assert!(said.contains("unknown \"slotd_webservice\" variable"), "{said}");
+    assert_eq!(bench.host.include(&bench.service), Observation::Absent);
+    bench.host.write(&bench.service, &pooled, &slot("real2"), Some(&nginx)).unwrap();
+    bench.host.reload(&bench.service.proxy, &nginx).unwrap();
+}
+
+#[test]
+fn pools_that_no_http_block_takes_in_are_refused_and_both_files_come_back() {
+    let mut bench = Bench::new();
+    bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
+    let nginx = bench.start();
+    let before = fs::read(&bench.service.proxy.include).unwrap();
+    bench.service.proxy.upstream = Upstream::Pool;
+    assert!(bench.faults().iter().any(|fault| fault.contains("does not include")), "{:?}", bench.faults());
+    let pooled = text(RouteForm::Pool, 2, &[("real1", 8081), ("real2", 8082)]);
+    let refused = bench.host.write(&bench.service, &pooled, &slot("real1"), Some(&nginx));
+    assert!(matches!(refused, Err(ProxyError::Refused { .. })), "{refused:?}");
+    assert_eq!(fs::read(&bench.service.proxy.include).unwrap(), before);
+    assert!(!bench.service.proxy.pool_include.exists());
 }
 
 #[tokio::test]

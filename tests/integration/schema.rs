@@ -33,7 +33,13 @@ fn the_schema_file_is_current() {
 #[test]
 fn every_manifest_that_ships_is_valid() {
     let validator = validator();
-    for file in ["desired.yaml", "examples/minimal.yaml", "examples/two-services.yaml", "tests/integration/exhaustive.yaml"] {
+    for file in [
+        "desired.yaml",
+        "examples/minimal.yaml",
+        "examples/two-services.yaml",
+        "examples/pool.yaml",
+        "tests/integration/exhaustive.yaml",
+    ] {
         let text = read(file);
         assert_eq!(validator.iter_errors(&value(&text)).map(|e| e.to_string()).collect::<Vec<_>>(), [""; 0], "{file}");
         manifest::parse(&text, Path::new("/srv"), file).unwrap_or_else(|problems| panic!("{problems}"));

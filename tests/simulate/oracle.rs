@@ -13,7 +13,7 @@ use crate::story::{Change, Kind};
 use crate::summary::PAUSE;
 use crate::world::fault::Fault;
 use crate::world::memory::Kept;
-use crate::world::nginx::Text;
+use crate::world::nginx::{Pools, Text};
 use crate::world::sight::Sight;
 
 /// Virtual time in which a story has to come to rest once nothing happens any more: three starts that run into their deadline, with
@@ -79,6 +79,10 @@ impl Run {
         // What `retry` did not let slotd mend, because no witness says where the traffic goes, a person puts back by hand.
         if matches!(self.world.see().includes.get(&self.spec.proxy.include), Some(Text::Edited(_))) {
             self.world.befall(Fault::Include(self.spec.proxy.include.clone(), None));
+            self.comes_to_rest();
+        }
+        if self.world.see().pools.get(&self.spec.proxy.pool_include) == Some(&Pools::Edited) {
+            self.world.befall(Fault::Pools(self.spec.proxy.include.clone(), None));
             self.comes_to_rest();
         }
         self.keeps_still();
@@ -217,6 +221,7 @@ impl Run {
     fn bears_out(&self, reason: Reason) -> bool {
         let state = self.world.see();
         let include = state.includes.get(&self.spec.proxy.include);
+        let pools = state.pools.get(&self.spec.proxy.pool_include);
         let person = state.ledgers.get(&self.spec.name).map(|kept| kept.read.person.clone()).unwrap_or_default();
         // The hold is of the last look, which may have been the last in vain.
         let hidden = |sight: &Sight| state.sights.hides(*sight) || state.sights.dark.get(sight) == Some(&self.looked);
@@ -259,7 +264,7 @@ impl Run {
             Reason::Paused => person.paused,
             Reason::RolledBack => person.rollback.is_some(),
             Reason::Down => person.down,
-            Reason::HandEdited => matches!(include, Some(Text::Edited(_))),
+            Reason::HandEdited => matches!(include, Some(Text::Edited(_))) || pools == Some(&Pools::Edited),
             Reason::OwnedElsewhere => include == Some(&Text::Elsewhere),
             Reason::NoRelease => self.befallen.contains_key("ledger_lost") || self.befallen.contains_key("ledger_older"),
             // Nothing in the stories makes these last.

@@ -414,7 +414,7 @@ impl Run {
             }
             Change::Relabel => self.relabel(),
             Change::Standby(standby, limit) => (policy.standby, policy.standby_for) = (*standby, *limit),
-            Change::Mode(mode) => self.spec.proxy.cutover = *mode,
+            Change::Mode(mode, upstream) => (self.spec.proxy.cutover, self.spec.proxy.upstream) = (*mode, *upstream),
             Change::OnCrash(on_crash) => policy.on_crash = *on_crash,
             Change::Promote(promote) => policy.promote = *promote,
             Change::Interval(milliseconds) => self.spec.health.interval = std::time::Duration::from_millis(*milliseconds),

@@ -1,7 +1,7 @@
 //! Perturbation one by one, after Sieve: each look of a reference trace in vain, each look stale, slotd killed at each change. However
 //! it goes, the end is that of the reference, and so is what was done on the way.
 
-use slotd::model::desired::CutoverMode;
+use slotd::model::desired::{CutoverMode, Upstream};
 use slotd::plan::person::Decision;
 
 use crate::asked_for;
@@ -32,18 +32,18 @@ fn traces() -> Vec<Story> {
     let wants = |version: Kind| What::Wants(Change::Version(version));
     let says = What::Says;
     [
-        (CutoverMode::Flag, Origin::Empty, vec![wants(Kind::Good), wants(Kind::Slow)]),
-        (CutoverMode::Reload, Origin::Empty, vec![wants(Kind::Good), says(Decision::Rollback { to: None })]),
-        (CutoverMode::Flag, Origin::Scripts, vec![wants(Kind::Exits), wants(Kind::Good)]),
-        (CutoverMode::Reload, Origin::Elsewhere, vec![says(Decision::Restart), wants(Kind::Stubborn)]),
+        ((CutoverMode::Flag, Upstream::Address), Origin::Empty, vec![wants(Kind::Good), wants(Kind::Slow)]),
+        ((CutoverMode::Reload, Upstream::Address), Origin::Empty, vec![wants(Kind::Good), says(Decision::Rollback { to: None })]),
+        ((CutoverMode::Flag, Upstream::Pool), Origin::Scripts, vec![wants(Kind::Exits), wants(Kind::Good)]),
+        ((CutoverMode::Reload, Upstream::Address), Origin::Elsewhere, vec![says(Decision::Restart), wants(Kind::Stubborn)]),
     ]
     .map(|(mode, origin, wishes)| story(mode, origin, wishes))
     .into()
 }
 
-fn story(mode: CutoverMode, origin: Origin, wishes: Vec<What>) -> Story {
+fn story(mode: (CutoverMode, Upstream), origin: Origin, wishes: Vec<What>) -> Story {
     let mut spec = webservice("1");
-    spec.proxy.cutover = mode;
+    (spec.proxy.cutover, spec.proxy.upstream) = mode;
     let policy = &mut spec.slot_policy;
     (policy.drain, policy.drain_deadline) = (std::time::Duration::from_secs(3), std::time::Duration::from_secs(20));
     policy.bake = std::time::Duration::from_secs(10);

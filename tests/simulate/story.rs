@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use slotd::model::desired::{CutoverMode, OnCrash, PortConflict, Promote, ServiceSpec, Standby};
+use slotd::model::desired::{CutoverMode, OnCrash, PortConflict, Promote, ServiceSpec, Standby, Upstream};
 use slotd::model::id::{Digest, Port};
 use slotd::plan::person::Decision;
 
 use crate::world::fault::Fault;
 use crate::world::manifest::{slot, webservice};
-use crate::world::nginx::Text;
+use crate::world::nginx::{Pools, Text};
 use crate::world::ports::Foreigner;
 use crate::world::processes::Behaviour;
 use crate::world::sight::Sight;
@@ -74,7 +74,7 @@ pub(crate) enum Change {
     /// The same bytes under another name.
     Relabel,
     Standby(Standby, Option<Duration>),
-    Mode(CutoverMode),
+    Mode(CutoverMode, Upstream),
     OnCrash(OnCrash),
     Promote(Promote),
     Interval(u64),
@@ -160,7 +160,7 @@ pub(crate) fn kind(fault: &Fault) -> &'static str {
         Fault::ReloadsLost(_) => "reloads_lost",
         Fault::NginxHidden(_) => "nginx_hidden",
         Fault::FlagFaults(_) => "flag_faults",
-        Fault::Include(..) => "include",
+        Fault::Include(..) | Fault::Pools(..) => "include",
         Fault::Flag(..) => "flag",
         Fault::Foreign(..) => "foreign",
         Fault::Contested(..) => "contested",
@@ -281,6 +281,8 @@ impl Draw {
         }
         if self.one_in(2) {
             spec.proxy.cutover = CutoverMode::Reload;
+        } else if self.one_in(2) {
+            spec.proxy.upstream = Upstream::Pool;
         }
         self.policy(&mut spec);
         let origin = *self.dice.pick(&[Origin::Empty, Origin::Empty, Origin::Empty, Origin::Scripts, Origin::Elsewhere]);
@@ -356,7 +358,11 @@ impl Draw {
                 *self.dice.pick(&[Standby::Running, Standby::Stopped, Standby::Frozen]),
                 self.one_in(2).then_some(Duration::from_secs(60)),
             ),
-            13 => Change::Mode(*self.dice.pick(&[CutoverMode::Flag, CutoverMode::Reload])),
+            13 => match self.dice.below(3) {
+                0 => Change::Mode(CutoverMode::Flag, Upstream::Address),
+                1 => Change::Mode(CutoverMode::Flag, Upstream::Pool),
+                _ => Change::Mode(CutoverMode::Reload, Upstream::Address),
+            },
             14 => match self.dice.below(3) {
                 0 => Change::OnCrash(*self.dice.pick(&[OnCrash::Standby, OnCrash::Restart])),
                 1 => Change::Promote(*self.dice.pick(&[Promote::Auto, Promote::Manual])),
@@ -403,6 +409,9 @@ impl Draw {
             10 => {
                 lasting(Fault::FlagFaults(vec!["the include stands in the http block".to_owned()]), Fault::FlagFaults(Vec::new()))
             }
+            11 if spec.proxy.upstream == Upstream::Pool && self.one_in(2) => {
+                once(Fault::Pools(include, self.one_in(2).then_some(Pools::Edited)))
+            }
             11 => once(Fault::Include(include, self.edit(place.port))),
             12 => once(Fault::Flag(include, place.name, self.one_in(2))),
             13..=14 => {
@@ -440,6 +449,12 @@ impl Draw {
 fn is_sudden(fault: &Fault) -> bool {
     matches!(
         fault,
-        Fault::Crash(_) | Fault::Include(..) | Fault::Flag(..) | Fault::NginxReloads | Fault::Foreign(..) | Fault::SameApp(..)
+        Fault::Crash(_)
+            | Fault::Include(..)
+            | Fault::Pools(..)
+            | Fault::Flag(..)
+            | Fault::NginxReloads
+            | Fault::Foreign(..)
+            | Fault::SameApp(..)
     )
 }

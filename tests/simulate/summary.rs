@@ -48,7 +48,7 @@ fn is_comparable(story: &Story, run: &Run, reference: &Run) -> bool {
     let held = |reasons: &[Reason]| reasons.iter().any(|reason| reference.tally.reasons.contains_key(reason));
     let freed = story.troubles().any(|what| held(ends(what)));
     let trouble = story.events.iter().find(|(_, what)| story.troubles().any(|trouble| std::ptr::eq(trouble, what)));
-    let turns = |what: &What| matches!(what, What::Wants(Change::Mode(_)));
+    let turns = |what: &What| matches!(what, What::Wants(Change::Mode(..)));
     let turned = story.events.iter().any(|(at, what)| turns(what) && trouble.is_some_and(|(begins, _)| begins < at));
     run.heard == reference.heard && !freed && !turned
 }

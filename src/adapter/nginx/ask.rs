@@ -11,10 +11,10 @@ use reqwest::{Client, Url};
 use crate::adapter::LinuxHost;
 use crate::adapter::http::{self, Get, Reply, Silence, Trust, Via, shortened};
 use crate::adapter::nginx::config;
-use crate::adapter::nginx::render::PROBE_HEADER;
+use crate::adapter::nginx::render::{self, PROBE_HEADER};
 use crate::adapter::nginx::servers::{self, Address, Server};
 use crate::model::desired::{ServiceSpec, fill};
-use crate::model::id::{Port, SlotName};
+use crate::model::id::SlotName;
 use crate::model::observed::{Loaded, Observation};
 use crate::model::route::RouteText;
 
@@ -109,14 +109,13 @@ fn agreed(service: &ServiceSpec, text: &RouteText, answers: &[(Asked, Result<Rep
     first.map_or(Observation::Absent, |(_, loaded)| Observation::Known(loaded))
 }
 
-/// `<generation> http://host:port` to the slot: of the text, else of the manifest, else the port's own name (nginx may still have
+/// `<generation> http://host:port`, or with the name of a pool, to the slot: of the text, else of the manifest, else the port's own name (nginx may still have
 /// an older text with other targets).
 fn said(service: &ServiceSpec, text: &RouteText, reply: &Reply) -> Result<Loaded, String> {
     let body = reply.body.as_deref().unwrap_or_default();
     let parsed = || {
         let (generation, url) = body.split_once(' ')?;
-        let port: u16 = url.strip_prefix("http://")?.rsplit_once(':')?.1.parse().ok()?;
-        Some((generation.parse().ok()?, Port(port)))
+        Some((generation.parse().ok()?, render::port_of(url.strip_prefix("http://")?)?))
     };
     let Some((generation, port)) = parsed().filter(|_| reply.status == 200) else {
         let (status, body) = (reply.status, shortened(body));

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
+use glob::{MatchOptions, Pattern};
+
 use crate::adapter::nginx::index::Index;
 use crate::adapter::nginx::lexer::{self, Directive, Place};
 
@@ -129,14 +131,18 @@ pub(super) fn load(kept: &Mutex<Kept>, main: &Path) -> Arc<Config> {
 }
 
 fn read(main: &Path) -> Reading {
-    // nginx takes the folder of the main file for `include`, whatever -p says (src/core/nginx.c, ngx_process_options).
-    let folder = main.parent().unwrap_or(Path::new("/")).to_owned();
+    let folder = folder_of(main).to_owned();
     let mut reader = Reader { folder, files: BTreeMap::new(), patterns: BTreeMap::new(), problems: Vec::new() };
     let tree = reader.file(&Arc::from(main), None, 0);
     let files = reader.files.keys().cloned().collect();
     let index = Index::of(&tree, &reader.files);
     let config = Arc::new(Config { tree, problems: reader.problems, files, index });
     Reading { files: reader.files, patterns: reader.patterns, config }
+}
+
+/// nginx takes the folder of the main file for `include`, whatever -p says (src/core/nginx.c, ngx_process_options).
+fn folder_of(main: &Path) -> &Path {
+    main.parent().unwrap_or(Path::new("/"))
 }
 
 struct Reader {
@@ -214,12 +220,23 @@ impl Reader {
     }
 }
 
-/// As glob(3) does for nginx: sorted, no leading dot, no slash by a wildcard.
+/// As glob(3) does for nginx: no leading dot, no slash by a wildcard.
+const AS_NGINX: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// What a pattern names, sorted.
 fn expand(pattern: &str) -> Result<Vec<Arc<Path>>, String> {
-    let options = glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
-    let paths = glob::glob_with(pattern, options).map_err(|error| error.msg.to_owned())?;
+    let paths = glob::glob_with(pattern, AS_NGINX).map_err(|error| error.msg.to_owned())?;
     let paths: Result<Vec<_>, io::Error> = paths.map(|path| path.map(Arc::from).map_err(io::Error::from)).collect();
     paths.map_err(|error| error.to_string())
+}
+
+/// Whether an `include` of this configuration takes a file in, which need not be there yet.
+pub(super) fn takes_in(main: &Path, include: &Directive, file: &Path) -> bool {
+    let pattern = include.args.first().filter(|_| include.name == "include").map(|pattern| folder_of(main).join(pattern));
+    let pattern = pattern.and_then(|pattern| Pattern::new(&pattern.to_string_lossy()).ok());
+    let will_name = || pattern.is_some_and(|pattern| pattern.matches_path_with(file, AS_NGINX));
+    include.files.iter().any(|named| same_file(named, file)) || will_name()
 }
 
 /// Whether two names are one file, as far as the links on the way can be followed.

@@ -7,18 +7,21 @@ use crate::adapter::nginx::index::Stand;
 use crate::adapter::nginx::lexer::{Directive, Place};
 use crate::adapter::nginx::servers::{self, Server};
 use crate::adapter::nginx::{Memory, access, binary};
-use crate::model::desired::ProxySpec;
+use crate::model::desired::{ProxySpec, Upstream};
 use crate::model::observed::Nginx;
 use crate::model::setup::{Check, Fault, Spot};
 
 /// Every fault, in the order of the configuration.
 pub(super) fn find(memory: &Memory, proxy: &ProxySpec, nginx: Option<&Nginx>) -> Vec<Fault> {
     let config = config::load(&memory.config, &proxy.nginx.config);
-    let missing = config.problems.iter().filter(|problem| !same_file(&problem.file, &proxy.include));
+    let pools = Some(&proxy.pool_include).filter(|_| proxy.upstream == Upstream::Pool);
+    let ours = |problem: &&Problem| [Some(&proxy.include), pools].into_iter().flatten().any(|own| same_file(&problem.file, own));
+    let missing = config.problems.iter().filter(|problem| !ours(problem));
     let mut faults: Vec<Fault> = missing.map(unreadable).collect();
     // A configuration that could not be read says nothing about where the include stands.
     if faults.is_empty() {
         faults.extend(nowhere(&config, proxy));
+        faults.extend(pools.and_then(|pools| poolless(&config, proxy, pools)));
     }
     faults.extend(misplaced(&config, proxy));
     for server in &servers::of(&config, proxy) {
@@ -53,6 +56,20 @@ fn nowhere(config: &Config, proxy: &ProxySpec) -> Option<Fault> {
         let what = format!("include {include} stands in no server of {main}");
         fault(Check::IncludeNowhere, None, what, "nginx would never look at the route", mend())
     })
+}
+
+/// The pools are no pools but at http level: `conf.d/*.conf` of nginx's own packages takes them in there.
+fn poolless(config: &Config, proxy: &ProxySpec, pools: &Path) -> Option<Fault> {
+    let main = &proxy.nginx.config;
+    let mut http = config.tree.iter().filter(|d| d.name == "http").filter_map(|d| d.block.as_deref()).flatten();
+    if http.any(|directive| config::takes_in(main, directive, pools)) {
+        return None;
+    }
+    let elsewhere = config.index.including(pools).next();
+    let (pools, main) = (pools.display(), main.display());
+    let found = format!("the http block of {main} does not include {pools}");
+    let mend = format!("put `include {pools};` into the http block, outside of any server");
+    Some(fault(Check::PoolsNowhere, elsewhere.map(|stand| &stand.at), found, "nginx would know no pool", mend))
 }
 
 fn misplaced(config: &Config, proxy: &ProxySpec) -> Vec<Fault> {
@@ -240,6 +257,28 @@ mod tests {
     #[test]
     fn the_include_is_nowhere() {
         insta::assert_snapshot!(server("location / { proxy_pass http://127.0.0.1:1; }"), @r#"include DIR/service-url.inc stands in no server of DIR/nginx.conf: nginx would never look at the route; put `include DIR/service-url.inc;` into the server block, above `location / { proxy_pass $service_url; }`"#);
+    }
+
+    #[test]
+    fn the_pools_are_taken_in_at_http_level_alone() {
+        let pooled = |proxy: &mut ProxySpec| {
+            proxy.upstream = Upstream::Pool;
+            proxy.pool_include = proxy.include.with_file_name("service-url.inc.pool.conf");
+        };
+        let written = |proxy: &mut ProxySpec| {
+            pooled(proxy);
+            fs::write(&proxy.pool_include, "upstream u { server 127.0.0.1:1; }").unwrap();
+        };
+        let text = |http: &str, more: &str| format!("http {{ {http}\nserver {{ {GOOD} {more} }} }}");
+        for include in ["include *.conf;", "include DIR/*.pool.conf;", "include service-url.inc.pool.conf;"] {
+            // A pattern that names the main file too would lead in a circle.
+            let include = include.replace("include *.conf", "include *.inc.pool.conf");
+            assert_eq!(faults(&text(&include, ""), pooled), "", "before the file is there");
+            assert_eq!(faults(&text(&include, ""), written), "");
+        }
+        insta::assert_snapshot!(faults(&text("include *.inc;", ""), pooled), @r#"the http block of DIR/nginx.conf does not include DIR/service-url.inc.pool.conf: nginx would know no pool; put `include DIR/service-url.inc.pool.conf;` into the http block, outside of any server"#);
+        insta::assert_snapshot!(faults(&text("", "include DIR/*.pool.conf;"), written), @r#"DIR/nginx.conf:3: the http block of DIR/nginx.conf does not include DIR/service-url.inc.pool.conf: nginx would know no pool; put `include DIR/service-url.inc.pool.conf;` into the http block, outside of any server"#);
+        assert_eq!(faults(&text("", ""), |_| {}), "", "no pools are asked for");
     }
 
     #[test]

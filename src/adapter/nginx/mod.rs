@@ -25,6 +25,7 @@ mod file;
 mod index;
 mod lexer;
 mod master;
+mod pools;
 mod process;
 mod render;
 mod run;

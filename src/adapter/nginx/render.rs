@@ -6,15 +6,17 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::adapter::http::bracketed;
-use crate::adapter::nginx::lexer;
+use crate::adapter::nginx::{lexer, pools};
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Port, SlotName};
 use crate::model::route::{Include, RouteForm, RouteText, Target};
 
-const OPENING: &str = "# slotd: ";
-const STATE: &str = ", state ";
+pub(super) const OPENING: &str = "# slotd: ";
+pub(super) const STATE: &str = ", state ";
 const FLAG_TAIL: &str = " is live, unless a flag names another slot. Do not edit: slotd rewrites this file.";
 const STATIC_TAIL: &str = " is live. Do not edit: slotd rewrites this file.";
+/// Says what the names of the pools do not: an include that leads elsewhere is another text.
+const POOLS: &str = "# The pools stand in a file of their own and lead to ";
 const PROBE: &str = "if ($http_x_slotd_probe = \"";
 const RETURN: &str = "\") { return 200 \"";
 /// The header that asks; nginx turns `$http_x_slotd_probe` into it.
@@ -42,30 +44,44 @@ pub(super) fn render(frame: &Frame<'_>, text: &RouteText) -> String {
     let flagged = text.targets.get(1..).unwrap_or_default();
     let tail = tail(text.form);
     let mut out = format!("{OPENING}{}{STATE}{}. {}{tail}\n", frame.service, frame.state, first.slot);
-    if text.form == RouteForm::Flag {
+    if text.form == RouteForm::Pool {
+        let _ = writeln!(out, "{POOLS}{}.", frame.upstream_host);
+    }
+    if text.form.has_flags() {
         // The flag is looked up through this cache, which would go on seeing a flag that is gone for up to a minute.
         out.push_str("open_file_cache off;\n");
     }
-    let _ = writeln!(out, "{}", set(frame, first.port));
-    if text.form == RouteForm::Flag {
+    let _ = writeln!(out, "{}", set(frame, text.form, first));
+    if text.form.has_flags() {
         // 2, 3, …, N, …, 3, 2: in a single run 2, 3 a rename from 3 to 2 between the two checks would be seen by neither.
         for target in flagged.iter().chain(flagged.iter().rev().skip(1)) {
-            let _ = writeln!(out, "{}{}\") {{ {} }}", check(frame), target.slot, set(frame, target.port));
+            let _ = writeln!(out, "{}{}\") {{ {} }}", check(frame), target.slot, set(frame, text.form, target));
         }
     }
-    let _ = writeln!(out, "{PROBE}{}{RETURN}{} ${}\"; }}", text.nonce, text.generation, frame.variable);
+    let mark = if text.form == RouteForm::Pool { pools::mark(frame.service) } else { String::new() };
+    let _ = writeln!(out, "{PROBE}{}{RETURN}{} ${}{mark}\"; }}", text.nonce, text.generation, frame.variable);
     out
 }
 
 fn tail(form: RouteForm) -> &'static str {
     match form {
-        RouteForm::Flag => FLAG_TAIL,
+        RouteForm::Flag | RouteForm::Pool => FLAG_TAIL,
         RouteForm::Static => STATIC_TAIL,
     }
 }
 
-fn set(frame: &Frame<'_>, port: Port) -> String {
-    format!("set ${} http://{}:{port};", frame.variable, bracketed(frame.upstream_host))
+fn set(frame: &Frame<'_>, form: RouteForm, to: &Target) -> String {
+    let upstream = match form {
+        RouteForm::Flag | RouteForm::Static => format!("{}:{}", bracketed(frame.upstream_host), to.port),
+        RouteForm::Pool => pools::name(frame.service, &to.slot, to.port),
+    };
+    format!("set ${} http://{upstream};", frame.variable)
+}
+
+/// Where an upstream leads, by an address or by the name of a pool.
+pub(super) fn port_of(upstream: &str) -> Option<Port> {
+    let address = || port(upstream.rsplit_once(':')?.1);
+    pools::port(upstream).or_else(address)
 }
 
 fn check(frame: &Frame<'_>) -> String {
@@ -86,7 +102,8 @@ pub(super) fn parse(frame: &Frame<'_>, service: &ServiceSpec, text: &str) -> Inc
     plain(frame, service, text).map_or_else(|| Include::Edited { text: text.to_owned() }, Include::Plain)
 }
 
-fn other_state<'a>(frame: &Frame<'_>, text: &'a str) -> Option<&'a str> {
+/// The state folder of another slotd that the first line names.
+pub(super) fn other_state<'a>(frame: &Frame<'_>, text: &'a str) -> Option<&'a str> {
     let (_, said) = text.lines().next()?.strip_prefix(OPENING)?.split_once(STATE)?;
     let ours = said.strip_prefix(frame.state).is_some_and(|rest| rest.starts_with(". "));
     let head = said.strip_suffix(FLAG_TAIL).or_else(|| said.strip_suffix(STATIC_TAIL));
@@ -96,9 +113,13 @@ fn other_state<'a>(frame: &Frame<'_>, text: &'a str) -> Option<&'a str> {
 
 /// Takes the values out without much care, writes them again and compares: so no byte can differ.
 fn ours(frame: &Frame<'_>, text: &str) -> Option<RouteText> {
-    let form = [RouteForm::Flag, RouteForm::Static].into_iter().find(|form| header_slot(frame, text, *form).is_some())?;
+    let forms = [RouteForm::Flag, RouteForm::Pool, RouteForm::Static];
+    forms.into_iter().find_map(|form| ours_as(frame, text, form))
+}
+
+fn ours_as(frame: &Frame<'_>, text: &str, form: RouteForm) -> Option<RouteText> {
     let slot = header_slot(frame, text, form)?;
-    let first = text.lines().find_map(|line| port(line.strip_prefix(&set_opening(frame))?.strip_suffix(';')?))?;
+    let first = text.lines().find_map(|line| port_of(line.strip_prefix(&set_opening(frame))?.strip_suffix(';')?))?;
     let mut targets = vec![Target { slot: SlotName::new(slot), port: first }];
     for target in text.lines().filter_map(|line| flagged(frame, line)) {
         if !targets.contains(&target) {
@@ -118,12 +139,12 @@ fn header_slot<'a>(frame: &Frame<'_>, text: &'a str, form: RouteForm) -> Option<
 }
 
 fn set_opening(frame: &Frame<'_>) -> String {
-    format!("set ${} http://{}:", frame.variable, bracketed(frame.upstream_host))
+    format!("set ${} http://", frame.variable)
 }
 
 fn flagged(frame: &Frame<'_>, line: &str) -> Option<Target> {
     let (slot, set) = line.strip_prefix(&check(frame))?.split_once("\") { ")?;
-    let port = port(set.strip_prefix(&set_opening(frame))?.strip_suffix("; }")?)?;
+    let port = port_of(set.strip_prefix(&set_opening(frame))?.strip_suffix("; }")?)?;
     Some(Target { slot: SlotName::new(slot), port })
 }
 
@@ -196,6 +217,25 @@ mod tests {
     }
 
     #[test]
+    fn two_slots_by_flag_through_pools() {
+        insta::assert_snapshot!(render(&FRAME, &text(RouteForm::Pool, &[("real1", 8081), ("real2", 8082)])), @r#"
+        # slotd: webservice, state /var/lib/slotd. real1 is live, unless a flag names another slot. Do not edit: slotd rewrites this file.
+        # The pools stand in a file of their own and lead to 127.0.0.1.
+        open_file_cache off;
+        set $service_url http://real1-8081.webservice.slotd;
+        if (-f "/etc/nginx/conf.d/service-url.inc.live/real2") { set $service_url http://real2-8082.webservice.slotd; }
+        if ($http_x_slotd_probe = "0123456789abcdef") { return 200 "7 $service_url$slotd_webservice"; }
+        "#);
+    }
+
+    #[test]
+    fn an_include_whose_pools_lead_to_another_host_is_another_text() {
+        let text = render(&FRAME, &text(RouteForm::Pool, &[("real1", 8081), ("real2", 8082)]));
+        let elsewhere = Frame { upstream_host: "127.0.0.2", ..FRAME };
+        assert!(matches!(parse(&elsewhere, &sample::service(), &text), Include::Edited { .. }));
+    }
+
+    #[test]
     fn one_target_without_a_flag() {
         insta::assert_snapshot!(render(&FRAME, &text(RouteForm::Static, &[("real2", 8082)])), @r#"
         # slotd: webservice, state /var/lib/slotd. real2 is live. Do not edit: slotd rewrites this file.
@@ -253,10 +293,10 @@ mod tests {
 
     fn routes() -> impl Strategy<Value = RouteText> {
         let slots = proptest::collection::btree_map("[a-z][a-z0-9-]{0,8}", 1..=u16::MAX, 1..6);
-        (any::<u64>(), "[0-9a-f]{32}", any::<bool>(), slots).prop_map(|(generation, nonce, flags, slots)| {
+        (any::<u64>(), "[0-9a-f]{32}", 0..3_usize, slots).prop_map(|(generation, nonce, form, slots)| {
             let targets = slots.into_iter().map(|(slot, port)| Target { slot: SlotName::new(slot), port: Port(port) });
-            let form = if flags { RouteForm::Flag } else { RouteForm::Static };
-            let targets = if flags { targets.collect() } else { targets.take(1).collect() };
+            let form = [RouteForm::Flag, RouteForm::Pool, RouteForm::Static][form];
+            let targets = if form.has_flags() { targets.collect() } else { targets.take(1).collect() };
             RouteText { generation, nonce, form, targets }
         })
     }

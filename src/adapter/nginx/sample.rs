@@ -50,21 +50,27 @@ pub(super) fn service() -> ServiceSpec {
             successes: 2,
             deadline: Duration::from_secs(300),
         },
-        proxy: ProxySpec {
-            url: None,
-            host: None,
-            ca: None,
-            include: PathBuf::from("/etc/nginx/conf.d/service-url.inc"),
-            variable: "service_url".into(),
-            upstream_host: "127.0.0.1".into(),
-            cutover: CutoverMode::Flag,
-            flag_dir: PathBuf::from("/etc/nginx/conf.d/service-url.inc.live"),
-            nginx: NginxSpec {
-                binary: "nginx".into(),
-                config: PathBuf::from("/etc/nginx/nginx.conf"),
-                pid_file: None,
-                reload_command: None,
-            },
+        proxy: proxy(),
+    }
+}
+
+fn proxy() -> ProxySpec {
+    ProxySpec {
+        url: None,
+        host: None,
+        ca: None,
+        include: PathBuf::from("/etc/nginx/conf.d/service-url.inc"),
+        variable: "service_url".into(),
+        upstream_host: "127.0.0.1".into(),
+        cutover: CutoverMode::Flag,
+        flag_dir: PathBuf::from("/etc/nginx/conf.d/service-url.inc.live"),
+        upstream: Upstream::Address,
+        pool_include: PathBuf::from("/etc/nginx/conf.d/service-url.inc.pool.conf"),
+        nginx: NginxSpec {
+            binary: "nginx".into(),
+            config: PathBuf::from("/etc/nginx/nginx.conf"),
+            pid_file: None,
+            reload_command: None,
         },
     }
 }

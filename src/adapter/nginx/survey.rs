@@ -1,6 +1,5 @@
 //! What the configuration says where the route is used, and whether the running nginx is the one that the files speak of.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,11 +15,12 @@ use crate::adapter::process::stat;
 use crate::host::survey::Survey;
 use crate::model::desired::{ProxySpec, ServiceSpec};
 use crate::model::observed::Nginx;
-use crate::model::route::{Include, RouteForm};
-use crate::model::setup::{Setting, Settings, Setup, Spot, Way};
+use crate::model::route::Include;
+use crate::model::setup::{CONNECTION, Setting, Settings, Setup, Spot, Way};
 
 /// What decides over a client's requests around a cutover.
-const IN_FORCE: [&str; 4] = ["keepalive_timeout", "keepalive_min_timeout", "keepalive_requests", "proxy_cache"];
+const IN_FORCE: [&str; 5] =
+    ["keepalive_timeout", "keepalive_min_timeout", "keepalive_requests", "proxy_cache", "proxy_http_version"];
 const MAIN: [&str; 1] = ["worker_shutdown_timeout"];
 
 /// Stamps are taken in whole seconds here; a file written this long after the workers began is certainly not what they read.
@@ -77,7 +77,7 @@ fn running_version(nginx: Nginx) -> Nginx {
 }
 
 fn installed(state: &Path, service: &ServiceSpec) -> bool {
-    matches!(write::include(state, service).known(), Some(Include::Ours(text)) if text.form == RouteForm::Flag)
+    matches!(write::include(state, service).known(), Some(Include::Ours(text)) if text.form.has_flags())
 }
 
 /// A file that was changed after the youngest worker began: since the last load.
@@ -110,13 +110,25 @@ fn ways(server: &Server<'_>, proxy: &ProxySpec) -> Vec<Way> {
 }
 
 /// The nearest block comes first, and wins.
-fn in_force<'a>(blocks: impl Iterator<Item = &'a [Directive]>) -> Settings {
-    let mut settings = BTreeMap::new();
+fn in_force<'a>(blocks: impl Iterator<Item = &'a [Directive]> + Clone) -> Settings {
+    let mut settings: Settings = connection(blocks.clone()).into_iter().collect();
     for directive in blocks.flatten().filter(|d| IN_FORCE.contains(&d.name.as_str())) {
         let (name, setting) = setting(directive);
         settings.entry(name).or_insert(setting);
     }
     settings
+}
+
+/// The nearest block that sets any header sets them all. <https://nginx.org/r/proxy_set_header>
+fn connection<'a>(mut blocks: impl Iterator<Item = &'a [Directive]>) -> Option<(String, Setting)> {
+    let sets = |d: &&Directive| d.name == "proxy_set_header";
+    let headers = blocks.find(|block| block.iter().any(|d| sets(&d)))?.iter().filter(sets);
+    let value = |d: &Directive| match d.args.as_slice() {
+        [name, value] if name.eq_ignore_ascii_case("connection") => Some(value.clone()),
+        _ => None,
+    };
+    let found = headers.filter_map(|d| Some(Setting { args: vec![value(d)?], at: Spot::from(&d.at) })).last()?;
+    Some((CONNECTION.to_owned(), found))
 }
 
 /// `reuseport` is a property of the socket, whichever server of the address says it.

@@ -1,5 +1,6 @@
 //! The route on disk: the include and the flags, read and changed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -7,11 +8,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::adapter::nginx::file::{Real, io_error, sync_folder};
+use crate::adapter::nginx::pools::{self, Pools};
 use crate::adapter::nginx::render::{Frame, parse, render};
 use crate::adapter::nginx::{Memory, control, faults};
 use crate::host::proxy::ProxyError;
-use crate::model::desired::ServiceSpec;
-use crate::model::id::SlotName;
+use crate::model::desired::{ServiceSpec, Upstream};
+use crate::model::id::{ServiceName, SlotName};
 use crate::model::observed::{Nginx, Observation};
 use crate::model::route::{Include, RouteForm, RouteText};
 
@@ -19,19 +21,47 @@ use crate::model::route::{Include, RouteForm, RouteText};
 const FLAG_FOLDER: u32 = 0o755;
 const FLAG: u32 = 0o644;
 
-/// The include as it is.
+/// The include as it is, with its pools where the manifest wants any.
 pub(super) fn include(state: &Path, service: &ServiceSpec) -> Observation<Include> {
-    let path = &service.proxy.include;
-    match fs::read(path) {
-        Ok(bytes) => Observation::Known(parsed(state, service, &String::from_utf8_lossy(&bytes))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Observation::Absent,
-        Err(error) => Observation::Unknown(format!("cannot read {}: {error}", path.display())),
+    let (state, flag_dir) = (state.to_string_lossy(), service.proxy.flag_dir.to_string_lossy());
+    let frame = frame(&state, &flag_dir, service);
+    let include = read(&service.proxy.include).map(|text| parse(&frame, service, &text));
+    match service.proxy.upstream {
+        Upstream::Address => include,
+        Upstream::Pool => with_pools(&frame, service, include),
     }
 }
 
-fn parsed(state: &Path, service: &ServiceSpec, text: &str) -> Include {
-    let (state, flag_dir) = (state.to_string_lossy(), service.proxy.flag_dir.to_string_lossy());
-    parse(&frame(&state, &flag_dir, service), service, text)
+/// Pools that somebody else has written make the whole route theirs. An include whose pools are not all there is none: nginx refuses
+/// it, and both are written again.
+fn with_pools(frame: &Frame<'_>, service: &ServiceSpec, include: Observation<Include>) -> Observation<Include> {
+    let former = service.moved_from.as_ref().map(ServiceName::as_str);
+    let found = read(&service.proxy.pool_include);
+    let pools = found.clone().map(|found| pools::parse(frame, former, &found));
+    let needed = include.known().map_or(&[][..], |include| match include {
+        Include::Ours(route) if route.form == RouteForm::Pool => &route.targets,
+        Include::Ours(_) | Include::Plain(_) | Include::Elsewhere { .. } | Include::Edited { .. } => &[],
+    });
+    let is_whole = |lines: &BTreeSet<String>| {
+        let has = |service| pools::lines(&Frame { service, ..frame.clone() }, needed).is_subset(lines);
+        needed.is_empty() || [Some(frame.service), former].into_iter().flatten().any(has)
+    };
+    match pools {
+        Observation::Unknown(why) => Observation::Unknown(why),
+        Observation::Known(Pools::Elsewhere(state)) => Observation::Known(Include::Elsewhere { state }),
+        Observation::Known(Pools::Edited) => found.map(|text| Include::Edited { text }),
+        Observation::Known(Pools::Ours(lines)) if is_whole(&lines) => include,
+        Observation::Absent if needed.is_empty() => include,
+        Observation::Known(Pools::Ours(_)) | Observation::Absent => Observation::Absent,
+    }
+}
+
+fn read(path: &Path) -> Observation<String> {
+    match fs::read(path) {
+        Ok(bytes) => Observation::Known(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Observation::Absent,
+        Err(error) => Observation::Unknown(format!("cannot read {}: {error}", path.display())),
+    }
 }
 
 fn frame<'a>(state: &'a str, flag_dir: &'a str, service: &'a ServiceSpec) -> Frame<'a> {
@@ -76,30 +106,75 @@ pub(super) struct Order<'a> {
     pub(super) nginx: Option<&'a Nginx>,
 }
 
-/// Writes the include, tested by a running nginx, with the flags such that this text leads to the live slot from its first moment.
+/// Writes the include, tested by a running nginx, with the flags such that this text leads to the live slot from its first moment,
+/// and before it the pools that it names.
 pub(super) fn write(order: &Order<'_>) -> Result<(), ProxyError> {
     let proxy = &order.service.proxy;
-    let real = Real::of(&proxy.include)?;
-    real.check_folder()?;
-    real.sweep()?;
     let (state, flag_dir) = (order.state.to_string_lossy(), proxy.flag_dir.to_string_lossy());
-    let bytes = render(&frame(&state, &flag_dir, order.service), order.text).into_bytes();
-    let before = real.read()?;
-    match order.text.form {
-        RouteForm::Flag => set_flags(order)?,
-        // The text that is loaded now may still look at its flags.
-        RouteForm::Static => {}
+    let frame = frame(&state, &flag_dir, order.service);
+    let include = Change::of(&proxy.include, |_| render(&frame, order.text))?;
+    if order.text.form.has_flags() {
+        // Before a static line they stay: the text that is loaded now may still look at them.
+        set_flags(order)?;
     }
-    if before.as_deref() == Some(bytes.as_slice()) {
-        return Ok(());
-    }
-    real.replace(before.as_deref(), &bytes)?;
-    let Some(nginx) = order.nginx else { return Ok(()) };
+    let pools = match order.text.form {
+        RouteForm::Pool => Some(Change::of(&proxy.pool_include, |before| with_those_in_use(&frame, order, before, &include))?),
+        RouteForm::Flag | RouteForm::Static => None,
+    };
+    let mut changes: Vec<&Change> = pools.iter().chain([&include]).filter(|change| change.differs()).collect();
+    changes.iter().try_for_each(|change| change.make())?;
+    let Some(nginx) = order.nginx.filter(|_| !changes.is_empty()) else { return Ok(()) };
     let tested = control::test(order.memory, proxy, nginx);
     if tested.is_err() {
-        real.put_back(&bytes, before.as_deref())?;
+        changes.reverse();
+        changes.iter().try_for_each(|change| change.undo())?;
     }
     tested
+}
+
+/// The pools of the text, and those of the include that is still there: slotd may end before it has replaced that.
+fn with_those_in_use(frame: &Frame<'_>, order: &Order<'_>, before: &str, include: &Change) -> String {
+    let mut lines = pools::lines(frame, &order.text.targets);
+    if let Pools::Ours(there) = pools::parse(frame, order.service.moved_from.as_ref().map(ServiceName::as_str), before) {
+        lines.extend(pools::used(&there, &include.before()).cloned());
+    }
+    pools::render(frame, &lines)
+}
+
+/// A file, its bytes and those that it is to have.
+struct Change {
+    real: Real,
+    before: Option<Vec<u8>>,
+    after: Vec<u8>,
+}
+
+impl Change {
+    /// `after` makes the new text of the one that is there; of an empty one, where none is.
+    fn of(path: &Path, after: impl FnOnce(&str) -> String) -> Result<Self, ProxyError> {
+        let real = Real::of(path)?;
+        real.check_folder()?;
+        real.sweep()?;
+        let before = real.read()?;
+        let mut change = Self { real, before, after: Vec::new() };
+        change.after = after(&change.before()).into_bytes();
+        Ok(change)
+    }
+
+    fn before(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.before.as_deref().unwrap_or_default())
+    }
+
+    fn differs(&self) -> bool {
+        self.before.as_deref() != Some(self.after.as_slice())
+    }
+
+    fn make(&self) -> Result<(), ProxyError> {
+        self.real.replace(self.before.as_deref(), &self.after)
+    }
+
+    fn undo(&self) -> Result<(), ProxyError> {
+        self.real.put_back(&self.after, self.before.as_deref())
+    }
 }
 
 /// Raises the live slot's flag, then takes the others away, both before the text is there: a text that is loaded by somebody's
@@ -281,6 +356,90 @@ mod tests {
         fs::set_permissions(&place.service.proxy.flag_dir, Permissions::from_mode(0o1777)).unwrap();
         assert!(place.write(&text(RouteForm::Flag, &[("real1", 8081)]), "real1").is_err());
         assert!(!place.service.proxy.include.exists());
+    }
+
+    /// A place with pools, and what its two files say.
+    fn pooled() -> Place {
+        let mut place = place();
+        place.service.proxy.upstream = Upstream::Pool;
+        place.service.proxy.pool_include = place.dir.path().join("service-url.inc.pool.conf");
+        place
+    }
+
+    impl Place {
+        fn read(&self) -> Observation<Include> {
+            include(Path::new("/s"), &self.service)
+        }
+
+        fn pools(&self) -> String {
+            fs::read_to_string(&self.service.proxy.pool_include).unwrap()
+        }
+    }
+
+    const TWO: &[(&str, u16)] = &[("real1", 8081), ("real2", 8082)];
+    const MOVED: &[(&str, u16)] = &[("real1", 8081), ("real2", 9082)];
+
+    #[test]
+    fn an_include_and_its_pools_are_read_as_one() {
+        let place = pooled();
+        let text = text(RouteForm::Pool, TWO);
+        place.write(&text, "real2").unwrap();
+        assert_eq!((place.read(), place.flags()), (Observation::Known(Include::Ours(text.clone())), vec!["real2".to_owned()]));
+        assert_eq!(place.pools().matches("upstream ").count(), 2);
+
+        fs::remove_file(&place.service.proxy.pool_include).unwrap();
+        assert_eq!(place.read(), Observation::Absent, "nginx would refuse the include");
+        place.write(&text, "real2").unwrap();
+        assert_eq!(place.read(), Observation::Known(Include::Ours(text)));
+
+        let ours = place.pools();
+        let edit = ours.replace("keepalive 64", "keepalive 640");
+        fs::write(&place.service.proxy.pool_include, &edit).unwrap();
+        assert_eq!(place.read(), Observation::Known(Include::Edited { text: edit }));
+        fs::write(&place.service.proxy.pool_include, ours.replace("state /s", "state /t")).unwrap();
+        assert_eq!(place.read(), Observation::Known(Include::Elsewhere { state: "/t".into() }));
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_in_the_place_of_the_pools_is_never_written_over_unasked() {
+        let place = pooled();
+        fs::write(&place.service.proxy.pool_include, "server { listen 80; }").unwrap();
+        assert!(matches!(place.read(), Observation::Known(Include::Edited { .. })), "although there is no include yet");
+    }
+
+    /// slotd may end, and nginx be started again, between any two of the writes.
+    #[test]
+    fn the_include_on_disk_finds_its_pools_at_every_moment_of_a_change() {
+        let place = pooled();
+        place.write(&text(RouteForm::Pool, TWO), "real1").unwrap();
+        let (before, next) = (fs::read(&place.service.proxy.include).unwrap(), text(RouteForm::Pool, MOVED));
+        place.write(&next, "real1").unwrap();
+        assert_eq!(place.read(), Observation::Known(Include::Ours(next.clone())));
+        assert!(place.pools().contains("real2-8082.") && place.pools().contains("real2-9082."), "{}", place.pools());
+        let after = fs::read(&place.service.proxy.include).unwrap();
+        fs::write(&place.service.proxy.include, before).unwrap();
+        assert_eq!(
+            place.read(),
+            Observation::Known(Include::Ours(text(RouteForm::Pool, TWO))),
+            "as after an end between the two"
+        );
+        fs::write(&place.service.proxy.include, after).unwrap();
+        place.write(&next, "real1").unwrap();
+        assert!(!place.pools().contains("real2-8082."), "what nothing uses any more goes with the next write: {}", place.pools());
+    }
+
+    #[test]
+    fn pools_of_a_former_name_stay_while_the_include_names_them() {
+        let mut place = pooled();
+        place.write(&text(RouteForm::Pool, TWO), "real1").unwrap();
+        place.service.moved_from = Some(std::mem::replace(&mut place.service.name, ServiceName::new("shop")));
+        assert_eq!(place.read(), Observation::Known(Include::Ours(text(RouteForm::Pool, TWO))));
+        let next = RouteText { generation: 2, ..text(RouteForm::Pool, TWO) };
+        place.write(&next, "real1").unwrap();
+        assert_eq!(place.read(), Observation::Known(Include::Ours(next)));
+        for name in ["real1-8081.webservice.slotd", "real1-8081.shop.slotd", "$slotd_webservice ", "$slotd_shop "] {
+            assert!(place.pools().contains(name), "{}", place.pools());
+        }
     }
 
     #[test]

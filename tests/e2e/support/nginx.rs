@@ -20,12 +20,24 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// One server with the include; writes the configuration and starts nothing.
     pub(crate) fn new(prefix: &Path, address: SocketAddr) -> Self {
+        Self::routing(prefix, address, "", "")
+    }
+
+    /// The same, ready for pools: it takes in what lies in `conf.d`, as the packages of nginx do, and keeps connections to the slots.
+    pub(crate) fn pooled(prefix: &Path, address: SocketAddr) -> Self {
+        let taken_in = format!("include {}/conf.d/*.conf;\n  ", prefix.display());
+        Self::routing(prefix, address, &taken_in, "proxy_http_version 1.1; proxy_set_header Connection \"\";")
+    }
+
+    fn routing(prefix: &Path, address: SocketAddr, http: &str, location: &str) -> Self {
         let include = prefix.join("conf.d/service-url.inc");
-        let route = "location / { proxy_pass $service_url; proxy_set_header Host $http_host; }";
+        let route = format!("location / {{ proxy_pass $service_url; proxy_set_header Host $http_host; {location} }}");
         let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
         let socket = format!("location /socket {{ proxy_pass $service_url; {upgrade} proxy_read_timeout 1h; }}");
-        let server =
-            format!("server {{\n    listen {address};\n    include {};\n    {route}\n    {socket}\n  }}", include.display());
+        let server = format!(
+            "{http}server {{\n    listen {address};\n    include {};\n    {route}\n    {socket}\n  }}",
+            include.display()
+        );
         Self::serving(prefix, address, &server)
     }
 

@@ -31,19 +31,31 @@ pub(crate) struct Site {
 impl Site {
     /// With nginx running, and pointed where the origin's instructions point it first: at a third port, where nothing listens.
     pub(crate) fn new() -> Self {
-        let site = Self::without_nginx();
-        site.route_to(site.legacy_port());
-        site.nginx.start();
-        site
+        Self::without_nginx().begun()
+    }
+
+    /// The same with an nginx that is ready for pools.
+    pub(crate) fn pooled() -> Self {
+        Self::behind(Nginx::pooled).begun()
+    }
+
+    fn begun(self) -> Self {
+        self.route_to(self.legacy_port());
+        self.nginx.start();
+        self
     }
 
     /// With nginx prepared and not started, and no include.
     pub(crate) fn without_nginx() -> Self {
+        Self::behind(Nginx::new)
+    }
+
+    fn behind(nginx: fn(&Path, SocketAddr) -> Nginx) -> Self {
         let folder = tempfile::Builder::new().prefix("slotd-e2e-").tempdir().unwrap();
         // nginx's workers run as another user when the test runs as root, and have to see the flags
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let (proxy, slots, legacy) = (Port::reserve(), [Port::reserve(), Port::reserve()], Port::reserve());
-        let nginx = Nginx::new(&folder.path().join("nginx"), SocketAddr::from(([127, 0, 0, 1], proxy.number())));
+        let nginx = nginx(&folder.path().join("nginx"), SocketAddr::from(([127, 0, 0, 1], proxy.number())));
         let guard = Processes(folder.path().to_str().unwrap().to_owned());
         Self { guard, nginx, folder, proxy, slots, legacy }
     }

@@ -42,8 +42,8 @@ fn at_every_boundary(scenario: impl Fn() -> Stage, live: &str) {
     assert_eq!(states.len(), expected.len());
 }
 
-fn ways() -> [fn(&mut ServiceSpec); 2] {
-    [|_| {}, Stage::reload_mode]
+fn ways() -> [fn(&mut ServiceSpec); 3] {
+    [|_| {}, Stage::reload_mode, Stage::pool_mode]
 }
 
 #[test]

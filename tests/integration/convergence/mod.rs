@@ -14,7 +14,7 @@ mod takeover;
 mod unseen;
 mod way_back;
 
-use slotd::model::desired::{CutoverMode, ServiceSpec};
+use slotd::model::desired::{CutoverMode, ServiceSpec, Upstream};
 use slotd::model::id::{Port, SlotName};
 use slotd::plan::Plan;
 use slotd::plan::person::Decision;
@@ -58,6 +58,10 @@ impl Stage {
 
     fn reload_mode(spec: &mut ServiceSpec) {
         spec.proxy.cutover = CutoverMode::Reload;
+    }
+
+    fn pool_mode(spec: &mut ServiceSpec) {
+        spec.proxy.upstream = Upstream::Pool;
     }
 
     fn goal(&self) -> Goal {

@@ -1,12 +1,13 @@
 //! nginx, its include and its flags, as others leave them.
 
+use slotd::model::desired::Upstream;
 use slotd::model::status::Reason;
 use slotd::plan::person::Decision;
 
 use super::{Stage, port, slot};
 use crate::world::fault::Fault;
 use crate::world::manifest;
-use crate::world::nginx::Text;
+use crate::world::nginx::{Pools, Text};
 use crate::world::processes::Behaviour;
 
 fn include(stage: &Stage, text: Option<Text>) -> Fault {
@@ -148,7 +149,7 @@ fn an_edited_include_is_left_alone_until_a_person_says_so() {
 
 #[test]
 fn a_deleted_include_is_written_again() {
-    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
+    for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode, Stage::pool_mode] {
         let mut stage = Stage::serving_as(&["1", "2"], change);
         stage.befall(include(&stage, None));
         stage.world.converges(&stage.goal());
@@ -268,4 +269,59 @@ fn every_write_that_fails_once_is_tried_again() {
             stage.is("real1 webservice-3");
         }
     }
+}
+
+fn pools(stage: &Stage, pools: Option<Pools>) -> Fault {
+    Fault::Pools(stage.spec.proxy.include.clone(), pools)
+}
+
+#[test]
+fn pools_come_and_go_with_one_reload_each_and_restart_no_process() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    for upstream in [Upstream::Pool, Upstream::Address] {
+        stage.spec.proxy.upstream = upstream;
+        stage.world.converges(&stage.goal());
+        stage.did(&[("write", 1), ("reload", 1)]);
+        stage.is("real2 webservice-2");
+    }
+    stage.spec.proxy.upstream = Upstream::Pool;
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn pools_that_were_deleted_are_written_again_without_a_reload() {
+    let mut stage = Stage::serving_as(&["1", "2"], Stage::pool_mode);
+    stage.befall(pools(&stage, None));
+    stage.befall(Fault::NginxReloads);
+    stage.is("real2 webservice-2");
+    stage.world.converges(&stage.goal());
+    stage.did(&[("write", 1)]);
+    stage.befall(Fault::NginxReloads);
+    stage.is("real2 webservice-2");
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+}
+
+#[test]
+fn edited_pools_are_left_alone_until_a_person_says_so() {
+    let mut stage = Stage::serving_as(&["1", "2"], Stage::pool_mode);
+    stage.befall(pools(&stage, Some(Pools::Edited)));
+    stage.wants("3", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::HandEdited);
+    stage.is("real2 webservice-2");
+    stage.decide(&Decision::Retry);
+    stage.world.converges(&stage.goal());
+    stage.is("real1 webservice-3");
+    assert_eq!(stage.world.see().kept.len(), 1);
+}
+
+#[test]
+fn another_port_of_a_slot_is_another_pool_and_one_reload() {
+    let mut stage = Stage::serving_as(&["1", "2"], Stage::pool_mode);
+    stage.spec.slots[0].port = port(9081);
+    stage.deploy("3");
+    stage.is("real1 webservice-3");
+    let counts = stage.world.take_counts();
+    assert_eq!((counts.get("pools"), counts.get("reload"), counts.get("cut")), (Some(&1), Some(&1), Some(&1)), "{counts:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use slotd::model::desired::{CutoverMode, DesiredState, OnCrash, PortConflict, Promote, ServiceSpec, Standby};
+use slotd::model::desired::{CutoverMode, DesiredState, OnCrash, PortConflict, Promote, ServiceSpec, Standby, Upstream};
 use slotd::model::id::{BootId, Digest, Moment, Now, ReleaseId, ServiceName, SlotName};
 use slotd::model::ledger::{Deployment, Failure, FailureKind, JarStamp, Ledger, Rollback};
 use slotd::model::observed::{JarFact, Observation, ObservedService, ObservedState};
@@ -123,7 +123,11 @@ fn spec(chance: &mut Chance) -> ServiceSpec {
     if chance.one(&[false, false, true]) {
         spec.slots.push(manifest::slot("real3", 8083));
     }
-    spec.proxy.cutover = chance.one(&[CutoverMode::Flag, CutoverMode::Reload]);
+    (spec.proxy.cutover, spec.proxy.upstream) = chance.one(&[
+        (CutoverMode::Flag, Upstream::Address),
+        (CutoverMode::Flag, Upstream::Pool),
+        (CutoverMode::Reload, Upstream::Address),
+    ]);
     spec.proxy.url = chance.mostly(spec.proxy.url.clone(), &[None]);
     let policy = &mut spec.slot_policy;
     policy.standby = chance.one(&[Standby::Running, Standby::Frozen, Standby::Stopped]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use slotd::model::desired::{CutoverMode, ServiceSpec};
+use slotd::model::desired::{CutoverMode, ServiceSpec, Upstream};
 use slotd::model::id::{BootId, Identity, Moment, SlotName};
 use slotd::model::ledger::{Cutover, Ledger, Reload};
 use slotd::model::observed::{Loaded, Nginx, Observation, ObservedRoute, ObservedSlot, Worker};
@@ -29,7 +29,7 @@ pub(crate) fn route(
     let written = chance
         .mostly(text.clone(), &[leading(spec, &other, &text, slots), RouteText { generation: GENERATION + 1, ..text.clone() }]);
     ledger.route = chance.mostly(Some(written.clone()), &[Some(text.clone()), None]);
-    let flagged = text.form == RouteForm::Flag && text.targets.first().is_some_and(|t| t.slot != live);
+    let flagged = text.form.has_flags() && text.targets.first().is_some_and(|t| t.slot != live);
     let stands: Vec<_> = flagged.then(|| live.clone()).into_iter().collect();
     let flags = chance.mostly(stands, &[vec![other.clone()], vec![live.clone(), other.clone()], Vec::new()]);
     let nginx = nginx(chance, ledger);
@@ -46,8 +46,12 @@ pub(crate) fn route(
 
 /// The text that leads to the live slot, in the form of the manifest or the other one.
 fn text(chance: &mut Chance, spec: &ServiceSpec, live: &SlotName, slots: &BTreeMap<SlotName, ObservedSlot>) -> RouteText {
-    let usual = if spec.proxy.cutover == CutoverMode::Flag { RouteForm::Flag } else { RouteForm::Static };
-    let form = chance.mostly(usual, &[RouteForm::Flag, RouteForm::Static]);
+    let usual = match (spec.proxy.cutover, spec.proxy.upstream) {
+        (CutoverMode::Flag, Upstream::Address) => RouteForm::Flag,
+        (CutoverMode::Flag, Upstream::Pool) => RouteForm::Pool,
+        (CutoverMode::Reload, _) => RouteForm::Static,
+    };
+    let form = chance.mostly(usual, &[RouteForm::Flag, RouteForm::Pool, RouteForm::Static]);
     let base = RouteText { generation: GENERATION, nonce: "nonce".to_owned(), form, targets: Vec::new() };
     let targets = targets(spec, form, live, slots);
     RouteText { targets, ..base }
@@ -60,7 +64,7 @@ fn leading(spec: &ServiceSpec, to: &SlotName, text: &RouteText, slots: &BTreeMap
 
 fn targets(spec: &ServiceSpec, form: RouteForm, live: &SlotName, slots: &BTreeMap<SlotName, ObservedSlot>) -> Vec<Target> {
     let all = spec.slots.iter().filter_map(|s| Some(Target { slot: s.name.clone(), port: slots.get(&s.name)?.port }));
-    all.filter(|t| form == RouteForm::Flag || t.slot == *live).collect()
+    all.filter(|t| form.has_flags() || t.slot == *live).collect()
 }
 
 /// The last cutover and the last reload.

@@ -143,6 +143,11 @@ impl Host {
         self.ledger().route = Some(text);
     }
 
+    /// The manifest wants pools.
+    pub(super) fn by_pool(&mut self) {
+        self.spec(|spec| spec.proxy.upstream = slotd::model::desired::Upstream::Pool);
+    }
+
     /// Cut over by reloads: one static line to `real1`.
     pub(super) fn by_reload(&mut self) {
         self.spec(|spec| spec.proxy.cutover = slotd::model::desired::CutoverMode::Reload);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use slotd::model::id::{Digest, Port, ServiceName, SlotName};
 use slotd::model::observed::ExitCause;
 
-use super::nginx::{Text, flag_dir};
+use super::nginx::{Pools, Text, flag_dir, pool_include};
 use super::ports::Foreigner;
 use super::{Due, State, World};
 
@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     NginxHidden(bool),
     FlagFaults(Vec<String>),
     Include(PathBuf, Option<Text>),
+    /// Somebody edits or removes the file of an include's pools.
+    Pools(PathBuf, Option<Pools>),
     Flag(PathBuf, SlotName, bool),
     /// Somebody takes the port if it is free; or leaves.
     Foreign(Port, Option<Foreigner>),
@@ -94,6 +96,7 @@ impl State {
             | Fault::NginxHidden(_)
             | Fault::FlagFaults(_)
             | Fault::Include(..)
+            | Fault::Pools(..)
             | Fault::Flag(..) => self.befall_nginx(fault),
             Fault::Reboot => self.reboot(),
             Fault::LedgerLost(_) | Fault::LedgerCopied(_) | Fault::LedgerRestored(_) => self.befall_ledgers(fault),
@@ -170,7 +173,7 @@ impl State {
                 self.stop_nginx();
                 self.start_nginx();
             }
-            Fault::NginxReloads if self.nginx.up && !self.nginx.broken => self.reloaded(),
+            Fault::NginxReloads if self.nginx.up && !self.nginx.broken && self.is_pooled() => self.reloaded(),
             Fault::ConfigBroken(on) => self.nginx.broken = on,
             Fault::ReloadsLost(on) => self.nginx.loses_reloads = on,
             Fault::NginxHidden(on) => self.nginx.hidden = on,
@@ -180,6 +183,12 @@ impl State {
             }
             Fault::Include(path, None) => {
                 self.includes.remove(&path);
+            }
+            Fault::Pools(include, Some(pools)) => {
+                self.pools.insert(pool_include(&include), pools);
+            }
+            Fault::Pools(include, None) => {
+                self.pools.remove(&pool_include(&include));
             }
             Fault::Flag(include, slot, true) => {
                 self.flags.entry(flag_dir(&include)).or_default().insert(slot);

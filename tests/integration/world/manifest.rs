@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slotd::model::desired::{
     CutoverMode, DesiredState, HealthSpec, JarSpec, LaunchSpec, NginxSpec, OnCrash, PortConflict, Promote, ProxySpec, Scheme,
-    ServiceSpec, SlotPolicy, SlotSpec, Standby,
+    ServiceSpec, SlotPolicy, SlotSpec, Standby, Upstream,
 };
 use slotd::model::id::{Digest, Port, ServiceName, SlotName};
 use slotd::plan::Orphans;
@@ -36,6 +36,8 @@ pub(crate) fn service(name: &str, version: &str, port: u16) -> ServiceSpec {
             host: None,
             ca: None,
             flag_dir: super::nginx::flag_dir(&include),
+            upstream: Upstream::Address,
+            pool_include: super::nginx::pool_include(&include),
             include,
             variable: "service_url".to_owned(),
             upstream_host: "127.0.0.1".to_owned(),

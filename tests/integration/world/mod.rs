@@ -30,7 +30,7 @@ use slotd::model::wake::Wake;
 
 use fault::Fault;
 use judge::Judge;
-use nginx::{Nginx, Text};
+use nginx::{Nginx, Pools, Text};
 use processes::{Behaviour, Process};
 
 /// Chance that can be repeated (splitmix64).
@@ -94,6 +94,7 @@ pub(crate) struct State {
     pub(crate) lingering: u64,
     pub(crate) nginx: Nginx,
     pub(crate) includes: BTreeMap<PathBuf, Text>,
+    pub(crate) pools: BTreeMap<PathBuf, Pools>,
     pub(crate) flags: BTreeMap<PathBuf, BTreeSet<SlotName>>,
     pub(crate) jars: BTreeMap<PathBuf, (Digest, u64)>,
     pub(crate) store: BTreeSet<Digest>,
@@ -172,6 +173,7 @@ impl World {
             lingering: 0,
             nginx: Nginx::default(),
             includes: BTreeMap::new(),
+            pools: BTreeMap::new(),
             flags: BTreeMap::new(),
             jars: BTreeMap::new(),
             store: BTreeSet::new(),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use slotd::host::proxy::{Proxy, ProxyError};
-use slotd::model::desired::{ProxySpec, ServiceSpec};
+use slotd::model::desired::{ProxySpec, ServiceSpec, Upstream};
 use slotd::model::id::{Identity, Port, SlotName};
 use slotd::model::observed::{self, Loaded, Observation, Worker as SeenWorker};
 use slotd::model::route::{Include, RouteForm, RouteText, Target};
@@ -29,6 +29,13 @@ pub(crate) enum Text {
     Elsewhere,
     /// By hand; nginx refuses it when it leads nowhere.
     Edited(Option<Port>),
+}
+
+/// What a file of pools says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pools {
+    Ours(BTreeSet<Target>),
+    Edited,
 }
 
 /// The includes as some worker has loaded them.
@@ -70,7 +77,24 @@ pub(crate) fn flag_dir(include: &Path) -> PathBuf {
     PathBuf::from(format!("{}.live", include.display()))
 }
 
+/// The file of the pools of an include.
+pub(crate) fn pool_include(include: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.pool.conf", include.display()))
+}
+
 impl State {
+    /// Whether an include finds the pools that it names, if it names any.
+    fn has_pools(&self, include: &Path, text: &Text) -> bool {
+        let Text::Ours(RouteText { form: RouteForm::Pool, targets, .. }) = text else { return true };
+        let pools = self.pools.get(&pool_include(include));
+        matches!(pools, Some(Pools::Ours(pools)) if targets.iter().all(|target| pools.contains(target)))
+    }
+
+    /// Whether nginx would take every include for its pools.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.includes.iter().all(|(path, text)| self.has_pools(path, text))
+    }
+
     /// Where a text leads while these flags stand.
     fn leads(&self, include: &Path, text: &Text) -> Option<Port> {
         match text {
@@ -115,6 +139,9 @@ impl State {
         if missing.is_some() || self.includes.values().any(|text| *text == Text::Edited(None)) {
             return refused("open() service-url.inc failed");
         }
+        if !self.is_pooled() {
+            return refused("unknown \"slotd_webservice\" variable");
+        }
         Ok(())
     }
 
@@ -151,10 +178,20 @@ impl State {
         self.fork_worker();
     }
 
+    /// The pools of a text, beside those of the include that still stands.
+    fn pooled(&mut self, include: &Path, text: &RouteText) {
+        let before = match self.includes.get(include) {
+            Some(Text::Ours(before)) if before.form == RouteForm::Pool => before.targets.as_slice(),
+            _ => &[],
+        };
+        let pools = before.iter().chain(&text.targets).cloned().collect();
+        self.pools.insert(pool_include(include), Pools::Ours(pools));
+    }
+
     fn written(&mut self, spec: &ServiceSpec, text: &RouteText, live: &SlotName) -> Result<(), ProxyError> {
         let path = &spec.proxy.include;
         let led = self.on_disk(path);
-        if text.form == RouteForm::Flag {
+        if text.form.has_flags() {
             let flags = self.flags.entry(flag_dir(path)).or_default();
             flags.retain(|flag| flag == live);
             flags.extend(text.targets.first().filter(|t| t.slot != *live).map(|_| live.clone()));
@@ -211,8 +248,13 @@ fn seen(text: &Text, spec: &ServiceSpec) -> Include {
 impl Proxy for World {
     fn include(&self, service: &ServiceSpec) -> Observation<Include> {
         self.sees(Sight::Include, &service.name, || {
-            let state = self.see();
-            state.includes.get(&service.proxy.include).map_or(Observation::Absent, |text| Observation::Known(seen(text, service)))
+            let (state, path) = (self.see(), &service.proxy.include);
+            let wanted = service.proxy.upstream == Upstream::Pool;
+            match (state.pools.get(&pool_include(path)).filter(|_| wanted), state.includes.get(path)) {
+                (Some(Pools::Edited), _) => Observation::Known(Include::Edited { text: "upstream u { }".to_owned() }),
+                (_, Some(text)) if !wanted || state.has_pools(path, text) => Observation::Known(seen(text, service)),
+                (_, Some(_) | None) => Observation::Absent,
+            }
         })
     }
 
@@ -290,6 +332,14 @@ impl Proxy for World {
         let targets: Vec<_> = text.targets.iter().map(|t| format!("{}:{}", t.slot, t.port)).collect();
         let what = || format!("{:?} {} to {live}, generation {}", text.form, targets.join(" "), text.generation);
         let refusal = |source| ProxyError::Io { act: "write", path: service.proxy.include.clone(), source };
+        if text.form == RouteForm::Pool {
+            let path = &service.proxy.include;
+            let refusal = |source| ProxyError::Io { act: "write", path: pool_include(path), source };
+            self.change("pools", String::new, refusal, |state| {
+                state.pooled(path, text);
+                Ok(())
+            })?;
+        }
         self.change("write", what, refusal, |state| state.written(service, text, live))
     }
 

@@ -51,6 +51,26 @@ pub(super) const ROUTE: &[Situation] = &[
     ("the include is in the other form than the manifest wants", |h| {
         h.spec(|s| s.proxy.cutover = slotd::model::desired::CutoverMode::Reload);
     }),
+    ("the include names addresses, and the manifest wants pools", Host::by_pool),
+    ("the manifest wants pools, and nginx does not take them in", |h| {
+        h.by_pool();
+        h.route().faults = vec!["the http block does not include the pools".to_owned()];
+    }),
+    ("the pools or the include are not there", |h| {
+        h.by_pool();
+        h.route().include = Observation::Absent;
+    }),
+    ("the pools were edited", |h| {
+        h.by_pool();
+        h.route().include = edited("upstream real1 { server 127.0.0.1:1; }");
+    }),
+    ("the include names pools, and a candidate is ready", |h| {
+        h.asks("3");
+        h.puts("real2", Life::Ready, "3");
+        h.by_pool();
+        h.text(|t| t.form = RouteForm::Pool);
+    }),
+    ("the include names pools, and the manifest wants addresses", |h| h.text(|t| t.form = RouteForm::Pool)),
     ("the include does not name a slot of the manifest", |h| h.third(Life::Empty, "1")),
     ("the flags cannot be read", |h| {
         standby_needed(h);
