@@ -31,6 +31,7 @@ fn open(site: &Site, slot: &str) -> usize {
 fn a_deployment_over_pools_fails_no_request_and_idle_connections_do_not_hold_up_the_drain() {
     let site = Site::pooled();
     site.deploy(&pooled(&site, "1"));
+    until("nginx has closed what was idle", PATIENCE, || open(&site, "real1") == 0);
     assert_eq!(client::get(site.address(), "/version").unwrap().version, "1");
     assert_eq!(open(&site, "real1"), 1, "nginx keeps the connection when the request is over");
     let load = Load::on(site.address());
@@ -54,6 +55,7 @@ fn a_deployment_over_pools_fails_no_request_and_idle_connections_do_not_hold_up_
 fn a_request_that_takes_long_holds_up_the_drain_over_a_pool_and_gets_its_answer() {
     let site = Site::pooled();
     site.deploy(&pooled(&site, "1"));
+    until("nginx has closed what was idle", PATIENCE, || open(&site, "real1") == 0);
     let (address, took) = (site.address(), Duration::from_secs(9));
     let slow = std::thread::spawn(move || (client::get(address, &format!("/slow?ms={}", took.as_millis())), Instant::now()));
     until("it is under way", PATIENCE, || open(&site, "real1") == 1);

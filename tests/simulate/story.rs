@@ -279,15 +279,16 @@ impl Draw {
         if self.one_in(4) {
             spec.slots.push(slot("real3", 8083));
         }
-        if self.one_in(2) {
-            spec.proxy.cutover = CutoverMode::Reload;
-        } else if self.one_in(2) {
-            spec.proxy.upstream = Upstream::Pool;
-        }
+        (spec.proxy.cutover, spec.proxy.upstream) = self.way();
         self.policy(&mut spec);
         let origin = *self.dice.pick(&[Origin::Empty, Origin::Empty, Origin::Empty, Origin::Scripts, Origin::Elsewhere]);
         let lingering = *self.dice.pick(&[0, 0, 3_000, 40_000]);
         Setting { spec, origin, lingering }
+    }
+
+    fn way(&mut self) -> (CutoverMode, Upstream) {
+        let reload = (CutoverMode::Reload, Upstream::Address);
+        *self.dice.pick(&[(CutoverMode::Flag, Upstream::Address), (CutoverMode::Flag, Upstream::Pool), reload, reload])
     }
 
     fn policy(&mut self, spec: &mut ServiceSpec) {
@@ -358,11 +359,10 @@ impl Draw {
                 *self.dice.pick(&[Standby::Running, Standby::Stopped, Standby::Frozen]),
                 self.one_in(2).then_some(Duration::from_secs(60)),
             ),
-            13 => match self.dice.below(3) {
-                0 => Change::Mode(CutoverMode::Flag, Upstream::Address),
-                1 => Change::Mode(CutoverMode::Flag, Upstream::Pool),
-                _ => Change::Mode(CutoverMode::Reload, Upstream::Address),
-            },
+            13 => {
+                let (cutover, upstream) = self.way();
+                Change::Mode(cutover, upstream)
+            }
             14 => match self.dice.below(3) {
                 0 => Change::OnCrash(*self.dice.pick(&[OnCrash::Standby, OnCrash::Restart])),
                 1 => Change::Promote(*self.dice.pick(&[Promote::Auto, Promote::Manual])),

@@ -140,7 +140,7 @@ fn read(main: &Path) -> Reading {
     Reading { files: reader.files, patterns: reader.patterns, config }
 }
 
-/// nginx takes the folder of the main file for `include`, whatever -p says (src/core/nginx.c, ngx_process_options).
+/// nginx takes the folder of the main file for `include`, whatever -p says (src/core/nginx.c, `ngx_process_options`).
 fn folder_of(main: &Path) -> &Path {
     main.parent().unwrap_or(Path::new("/"))
 }

@@ -127,7 +127,7 @@ fn connection<'a>(mut blocks: impl Iterator<Item = &'a [Directive]>) -> Option<(
         [name, value] if name.eq_ignore_ascii_case("connection") => Some(value.clone()),
         _ => None,
     };
-    let found = headers.filter_map(|d| Some(Setting { args: vec![value(d)?], at: Spot::from(&d.at) })).last()?;
+    let found = headers.filter_map(|d| Some(Setting { args: vec![value(d)?], at: Spot::from(&d.at) })).next_back()?;
     Some((CONNECTION.to_owned(), found))
 }
 
