@@ -10,14 +10,17 @@ use nix::sys::signal::Signal;
 use crate::support::client;
 use crate::support::jar::real_jar;
 use crate::support::process::{self, MARK};
-use crate::support::site::{Site, await_profile};
+use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
 
 /// After TERM the scripts wait this long, whatever becomes of the process.
 const STOP: Duration = Duration::from_secs(5);
 /// Before the first look at the new process, and between two.
 const HEALTH: Duration = Duration::from_secs(10);
-const TRIES: u32 = 10;
+/// Theirs gives up after ten; on a busy machine that would be no figure at all.
+const TRIES: u32 = 30;
+/// For a start: on a busy machine it takes minutes, and is a figure all the same.
+const START: Duration = Duration::from_secs(180);
 
 /// Which way.
 #[derive(Clone, Copy)]
@@ -34,8 +37,14 @@ pub(crate) fn site(stamp: &str) -> Site {
     site.route_to(site.port("real1"));
     site.nginx.start();
     start(&site, stamp, "real1");
-    await_profile("real1", site.port("real1"));
+    await_start(&site);
     site
+}
+
+/// Waits until `real1` answers.
+fn await_start(site: &Site) {
+    let address = SocketAddr::from(([127, 0, 0, 1], site.port("real1")));
+    until("the application answers", START, || client::get(address, "/profile").is_ok_and(|answer| answer.status == 200));
 }
 
 impl ByHand {
@@ -46,7 +55,7 @@ impl ByHand {
                 stop(site, "real1");
                 until("the old process is gone", PATIENCE, || site.apps().is_empty());
                 start(site, stamp, "real1");
-                await_profile("real1", site.port("real1"));
+                await_start(site);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One deployment after another under load, by slotd in each of its ways and by what people do without it, on the same jars.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,12 +15,15 @@ use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
 use crate::support::report::{Outcome, Report};
 use crate::support::site::Site;
-use crate::support::wait::until;
 
 const ROUNDS: u32 = 7;
-/// A training gives way to everything, and is given up after `health.deadline`: beside other work it takes minutes for the seconds that it
-/// takes alone.
-const TRAINING: &str = "5m";
+/// A round that would end later than this after the beginning is not begun.
+const MINUTES: u32 = 12;
+/// For all archives together. A training gives way to everything, and beside other work takes minutes for the seconds that it takes alone.
+const TRAINING: Duration = Duration::from_secs(180);
+/// Each way to boot by flag; and the other cutover, which has nothing to do with the boot.
+const SLOTD: [(&str, &str); 5] = [("flag", "jar"), ("flag", "extracted"), ("flag", "cds"), ("flag", "auto"), ("reload", "auto")];
+const BY_HAND: [(&str, ByHand); 2] = [("the five scripts", ByHand::Scripts), ("stop and start", ByHand::StopAndStart)];
 /// Of the time line.
 const BIN_MS: u64 = 100;
 
@@ -48,81 +52,123 @@ struct Deployment {
     bins: BTreeMap<i64, [usize; 3]>,
 }
 
-/// Alternating rounds; `SLOTD_ROUNDS` asks for another number of them, `SLOTD_WAYS` (`flag;scripts`) for the ways that have one of
-/// these texts in their names. An archive is trained at the lowest priority, so `cds` needs a machine with nothing else to do.
+/// Alternating rounds. `SLOTD_ROUNDS` asks for another number of them, `SLOTD_MINUTES` for another time in which they have to be over,
+/// `SLOTD_WAYS` (`flag;scripts`) for the ways that have one of these texts in their names.
 pub(crate) fn compare() {
-    let asked = std::env::var("SLOTD_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let (began, limit) = (Instant::now(), Duration::from_secs(60 * u64::from(asked("SLOTD_MINUTES", MINUTES))));
     // built before anything is timed: a jar that is not there yet takes Maven longer than a deployment
     (0..3).for_each(|number| drop(real_jar(&stamp(number))));
     let mut systems = systems();
-    for round in 1..=asked.unwrap_or(ROUNDS) {
-        for system in &mut systems {
-            let deployment = system.deploy(round);
-            println!(
-                "{round} {}: {:.2} s to the new release, {} of {} requests failed, {} idle connections closed",
-                system.name, deployment.moments["cutover"], deployment.failed, deployment.requests, deployment.resets
-            );
-            system.deployments.push(deployment);
+    let mut longest = Duration::ZERO;
+    for round in 1..=asked("SLOTD_ROUNDS", ROUNDS) {
+        if began.elapsed() + longest > limit {
+            println!("no time is left for round {round}");
+            break;
         }
+        let round_began = Instant::now();
+        for system in &mut systems {
+            system.round(round);
+        }
+        longest = longest.max(round_began.elapsed());
+        // after each round: whatever ends this program later, what it has measured is there
+        record::put("comparison", &Value::Array(systems.iter().map(System::document).collect()));
     }
     println!("\n| way | median | least | most | requests | failed | idle connections closed |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     systems.iter().for_each(System::print);
-    record::put("comparison", &Value::Array(systems.iter().map(System::document).collect()));
+    println!("\nafter {:.0} s", began.elapsed().as_secs_f64());
+    for system in systems.iter().filter(|system| matches!(system.way, Way::Slotd { .. })) {
+        assert_eq!(system.sum(|d| d.failed), 0, "{} failed its users", system.name);
+    }
 }
 
+fn asked(variable: &str, usual: u32) -> u32 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Those that are asked for, each ready for its first round. One whose archives cannot be trained in time is left out.
 fn systems() -> Vec<System> {
-    let slotd = ["flag", "reload"].into_iter().flat_map(|cutover| {
-        ["jar", "extracted", "cds", "auto"].map(|boot| (format!("slotd, {cutover}, {boot}"), Way::Slotd { cutover, boot }))
-    });
-    let by_hand = [("the five scripts", ByHand::Scripts), ("stop and start", ByHand::StopAndStart)];
-    let by_hand = by_hand.map(|(name, way)| (name.to_owned(), Way::ByHand(way)));
+    let slotd = SLOTD.map(|(cutover, boot)| (format!("slotd, {cutover}, {boot}"), Way::Slotd { cutover, boot }));
+    let by_hand = BY_HAND.map(|(name, way)| (name.to_owned(), Way::ByHand(way)));
     let asked = std::env::var("SLOTD_WAYS").unwrap_or_default();
     let is_asked = |name: &str| asked.split(';').any(|part| name.contains(part));
-    slotd.chain(by_hand).filter(|(name, _)| is_asked(name)).map(|(name, way)| System::new(name, way)).collect()
+    let all = slotd.into_iter().chain(by_hand).filter(|(name, _)| is_asked(name));
+    all.filter_map(|(name, way)| System::new(name, way)).collect()
 }
 
 impl System {
-    /// Ready for its first round: release 0 serves, and where archives are asked for each jar has its own.
-    fn new(name: String, way: Way) -> Self {
+    /// Release 0 serves, and where archives are asked for each jar has its own.
+    fn new(name: String, way: Way) -> Option<Self> {
         let site = match &way {
             Way::Slotd { .. } => Site::new(),
             Way::ByHand(_) => by_hand::site(&stamp(0)),
         };
         let system = Self { name, way, site, deployments: Vec::new() };
         match system.way {
-            Way::Slotd { boot: "cds", .. } => (0..3).rev().for_each(|number| system.train(number)),
+            Way::Slotd { boot: "cds", .. } => {
+                let until = Instant::now() + TRAINING;
+                if !(0..3).rev().all(|number| system.train(number, until)) {
+                    println!("{} is left out: its archives were not trained within {TRAINING:?}", system.name);
+                    return None;
+                }
+            }
             Way::Slotd { .. } => drop(system.site.deploy(&system.manifest(0))),
             Way::ByHand(_) => {}
         }
-        system
+        Some(system)
     }
 
-    /// Deploys a jar, and lets a later `apply` train its archive.
-    fn train(&self, number: u32) {
-        let manifest = self.manifest(number);
-        self.site.deploy(&manifest);
+    /// Deploys a jar, and lets a later `apply` train its archive; whether it was there in time.
+    fn train(&self, number: u32, until: Instant) -> bool {
+        self.site.deploy(&self.manifest(number));
         let archives = || {
             walk(&self.site.state().join("artifacts"))
                 .filter(|name| [".jsa", ".aot"].iter().any(|ending| name.ends_with(ending)))
                 .count()
         };
         let before = archives();
-        until("an archive is trained", Duration::from_secs(330), || {
+        while archives() == before && Instant::now() < until {
             let said = self.site.slotd(&["apply"]).expect_code(0).stdout;
             // it is not tried again: whoever waits on would wait for nothing
-            let failed = said.contains("without an archive") && !said.contains("being trained at this moment");
-            assert!(!failed, "{}: {said}", self.name);
-            archives() > before
-        });
+            if said.contains("without an archive") && !said.contains("being trained at this moment") {
+                println!("{}: {said}", self.name);
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        archives() > before
     }
 
+    /// Another release in each round. Its jar has bytes of its own, so that it is unpacked anew as a release of that day would be; but where
+    /// archives are asked for, a jar comes again, and finds the archive that was trained when it served before.
     fn manifest(&self, number: u32) -> Manifest {
         let Way::Slotd { cutover, boot } = self.way else { panic!("it has no manifest") };
         let manifest = Manifest::real(&self.site, &stamp(number)).env("NUMBER", &number.to_string()).cutover(cutover);
         let manifest = manifest.drain("2s").set("slot_policy.drain_deadline", json!("10s"));
         let manifest = manifest.set("slot_policy.standby", json!("stopped")).set("launch.boot", json!(boot));
-        manifest.set("health.deadline", json!(TRAINING))
+        if boot == "cds" { manifest } else { manifest.set("jar.path", json!(self.own_jar(number))) }
+    }
+
+    /// The jar of this round with a comment behind it, which changes its digest and nothing else.
+    fn own_jar(&self, number: u32) -> PathBuf {
+        let mut bytes = std::fs::read(real_jar(&stamp(number))).unwrap();
+        let comment = format!("round {number}");
+        let length = bytes.len() - 2;
+        assert_eq!(bytes[length - 20..length - 16], *b"PK\x05\x06", "a jar that has a comment already");
+        bytes[length..].copy_from_slice(&u16::try_from(comment.len()).unwrap().to_le_bytes());
+        bytes.extend(comment.as_bytes());
+        let path = self.site.path().join(format!("round-{number}.jar"));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn round(&mut self, round: u32) {
+        let deployment = self.deploy(round);
+        println!(
+            "{round} {}: {:.2} s to the new release, {} of {} requests failed, {} idle connections closed",
+            self.name, deployment.moments["cutover"], deployment.failed, deployment.requests, deployment.resets
+        );
+        self.deployments.push(deployment);
     }
 
     fn deploy(&self, round: u32) -> Deployment {
@@ -130,17 +176,20 @@ impl System {
         let mix = Mix { longest: Duration::from_secs(240), ..Mix::quick() };
         let load = Load::start(self.site.address(), &mix);
         load.go_on(500);
+        if matches!(self.way, Way::Slotd { .. }) {
+            self.site.desire(&self.manifest(round));
+        }
         let watched = Watched::from(self);
         let began = Instant::now();
         let seen = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| watched.watch(began));
+            // also where the deployment panics: the scope would wait for the watcher for ever
+            let goes_on = GoesOn(&watched.ended);
             match &self.way {
-                Way::Slotd { .. } => {
-                    self.site.deploy(&self.manifest(round));
-                }
+                Way::Slotd { .. } => drop(self.site.slotd(&["apply"]).expect_code(0)),
                 Way::ByHand(way) => way.deploy(&self.site, &stamp),
             }
-            watched.ended();
+            drop(goes_on);
             watcher.join().unwrap()
         });
         let ended = began.elapsed();
@@ -150,17 +199,20 @@ impl System {
 
     fn print(&self) {
         let times = record::Spread::of(self.deployments.iter().map(|d| d.moments["cutover"]));
-        let sum = |of: fn(&Deployment) -> usize| self.deployments.iter().map(of).sum::<usize>();
         println!(
             "| {} | {:.2} s | {:.2} s | {:.2} s | {} | {} | {} |",
             self.name,
             times.median,
             times.least,
             times.most,
-            sum(|d| d.requests),
-            sum(|d| d.failed),
-            sum(|d| d.resets)
+            self.sum(|d| d.requests),
+            self.sum(|d| d.failed),
+            self.sum(|d| d.resets)
         );
+    }
+
+    fn sum(&self, of: fn(&Deployment) -> usize) -> usize {
+        self.deployments.iter().map(of).sum()
     }
 
     fn document(&self) -> Value {
@@ -178,6 +230,15 @@ fn walk(folder: &std::path::Path) -> Box<dyn Iterator<Item = String>> {
     }))
 }
 
+/// A deployment that is under way; it has ended when this is dropped.
+struct GoesOn<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for GoesOn<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// What shows from outside while a deployment goes on: when its process is there, and when it answers on its own port.
 struct Watched<'a> {
     site: &'a Site,
@@ -193,10 +254,6 @@ impl<'a> From<&'a System> for Watched<'a> {
 }
 
 impl Watched<'_> {
-    fn ended(&self) {
-        self.ended.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-
     /// The moments at which it was seen, up to the end.
     fn watch(&self, began: Instant) -> BTreeMap<&'static str, f64> {
         let mut seen = BTreeMap::new();

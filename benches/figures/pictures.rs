@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde_json::Value;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -22,12 +23,13 @@ pub(crate) fn draw(figures: &Value) -> Result<BTreeMap<&'static str, String>, Bo
     let mut pictures = BTreeMap::new();
     if let Some(systems) = figures["comparison"].as_array() {
         let shown: Vec<&Value> = SHOWN.iter().filter_map(|name| systems.iter().find(|s| s["name"] == *name)).collect();
-        pictures.insert("timeline.svg", svg((960, 210 * u32::try_from(shown.len())?), |area| timelines(area, &shown))?);
+        let under = under(figures, "comparison");
+        pictures.insert("timeline.svg", svg((960, 220 * u32::try_from(shown.len())?), |area| timelines(area, &shown, &under))?);
         let height = 90 + 34 * u32::try_from(systems.len())?;
-        pictures.insert("deploy-times.svg", svg((960, height), |area| deploy_times(area, systems))?);
+        pictures.insert("deploy-times.svg", svg((960, height), |area| deploy_times(area, systems, &under))?);
     }
     if let Some(rows) = figures["cost"].as_array() {
-        pictures.insert("cost.svg", svg((960, 360), |area| cost(area, rows, profile(figures)))?);
+        pictures.insert("cost.svg", svg((960, 360), |area| cost(area, rows, &under(figures, "cost")))?);
     }
     Ok(pictures)
 }
@@ -43,27 +45,58 @@ fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String
     Ok(text)
 }
 
-/// Figures of a build that was not made to be fast are named as such.
-fn profile(figures: &Value) -> &'static str {
-    if figures["profile"] == "release" { "" } else { " (test profile)" }
+/// What keeps these figures from being those of a released build on an idle machine, if anything.
+fn under(figures: &Value, part: &str) -> String {
+    let taken = &figures["taken"][part];
+    let slow = (taken["profile"] != "release").then_some("test profile");
+    let busy = (number(&taken["load_before"]) > number(&taken["cores"]) / 2.0).then_some("beside other work");
+    let words: Vec<&str> = [slow, busy].into_iter().flatten().collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-/// A panel for each way: its last deployment.
-fn timelines(area: &Area<'_>, systems: &[&Value]) -> Drawn {
-    let last = |system: &Value| system["deployments"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
-    let deployments: Vec<Value> = systems.iter().map(|system| last(system)).collect();
-    let end = deployments.iter().map(|d| number(&d["moments_s"]["ended"])).fold(1.0, f64::max) + 1.0;
-    for ((panel, system), deployment) in area.split_evenly((systems.len(), 1)).iter().zip(systems).zip(&deployments) {
-        timeline(panel, system["name"].as_str().unwrap_or_default(), deployment, end)?;
+fn deployments(system: &Value) -> &[Value] {
+    system["deployments"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// From the command to the first answer of the new release, s.
+fn time(deployment: &Value) -> f64 {
+    number(&deployment["moments_s"]["cutover"])
+}
+
+/// In the order of their times.
+fn by_time(system: &Value) -> Vec<&Value> {
+    let mut all: Vec<&Value> = deployments(system).iter().collect();
+    all.sort_by(|one, other| time(one).total_cmp(&time(other)));
+    all
+}
+
+fn median(system: &Value) -> Option<&Value> {
+    let all = by_time(system);
+    all.get(all.len().saturating_sub(1) / 2).copied()
+}
+
+fn failed(system: &Value) -> u64 {
+    deployments(system).iter().filter_map(|deployment| deployment["failed"].as_u64()).sum()
+}
+
+/// A panel for each way: its deployment of the median time.
+fn timelines(area: &Area<'_>, systems: &[&Value], under: &str) -> Drawn {
+    let ended = |system: &&Value| median(system).map(|deployment| number(&deployment["moments_s"]["ended"]));
+    // the fourth of it that is empty has room for the key and for the last label
+    let end = systems.iter().filter_map(ended).fold(1.0, f64::max) * 1.25;
+    for (panel, system) in area.split_evenly((systems.len(), 1)).iter().zip(systems) {
+        // one key is enough
+        timeline(panel, system, (end, under), std::ptr::eq(*system, systems[0]))?;
     }
     Ok(())
 }
 
-fn timeline(panel: &Area<'_>, name: &str, deployment: &Value, end: f64) -> Drawn {
+fn timeline(panel: &Area<'_>, system: &Value, (end, under): (f64, &str), has_key: bool) -> Drawn {
+    let Some(deployment) = median(system) else { return Ok(()) };
     let bin = number(&deployment["bin_ms"]) / 1e3;
     let rate = |column: usize| -> Vec<(f64, f64)> {
         let bins = deployment["bins"].as_array().into_iter().flatten();
@@ -71,11 +104,9 @@ fn timeline(panel: &Area<'_>, name: &str, deployment: &Value, end: f64) -> Drawn
         points.filter(|(at, _)| (-1.0..=end).contains(at)).collect()
     };
     let good = filled(&rate(1), bin, -1.0, end);
-    let top = good.iter().chain(&rate(2)).map(|point| point.1).fold(100.0, f64::max) * 1.25;
-    let (failed, resets) = (deployment["failed"].as_u64().unwrap_or(0), deployment["idle_resets"].as_u64().unwrap_or(0));
-    let caption = format!("{name}: {failed} failed, {resets} idle connections closed");
+    let top = good.iter().chain(&rate(2)).chain(&rate(3)).map(|point| point.1).fold(100.0, f64::max) * 1.25;
     let mut chart = ChartBuilder::on(panel)
-        .caption(caption, ("sans-serif", 16).into_font().color(&INK))
+        .caption(said(system, deployment, under), ("sans-serif", 16).into_font().color(&INK))
         .margin(8)
         .x_label_area_size(34)
         .y_label_area_size(60)
@@ -86,24 +117,52 @@ fn timeline(panel: &Area<'_>, name: &str, deployment: &Value, end: f64) -> Drawn
         .disable_mesh()
         .y_desc("requests/s")
         .x_desc("seconds since the command")
-        .label_style(style)
+        .label_style(style.clone())
         .y_labels(4)
         .draw()?;
-    chart.draw_series(AreaSeries::new(good, 0.0, GOOD.mix(0.25)).border_style(GOOD))?;
-    for (points, colour) in [(rate(2), BAD), (rate(3), RESET)] {
-        let bars = points.into_iter().filter(|point| point.1 > 0.0);
-        chart.draw_series(bars.map(|(at, height)| Rectangle::new([(at, 0.0), (at + bin, height)], colour.filled())))?;
-    }
-    let moments = ["start", "ready", "cutover", "drained"].map(|moment| (moment, deployment["moments_s"][moment].as_f64()));
-    let known = moments.into_iter().filter_map(|(moment, at)| Some((moment, at?)));
-    for (row, (moment, at)) in known.enumerate() {
+    let (failures, resets) = (rate(2), rate(3));
+    // one request in a bin is a pixel high: the band behind it is what nobody overlooks
+    let failing = || failures.iter().filter(|point| point.1 > 0.0);
+    let bands = failing().map(|(at, _)| Rectangle::new([(*at, 0.0), (at + bin, top)], BAD.mix(0.15).filled()));
+    chart.draw_series(bands)?;
+    chart.draw_series(AreaSeries::new(good, 0.0, GOOD.mix(0.25)).border_style(GOOD))?.label("answered well").legend(key(GOOD));
+    let bars = failing().map(|(at, height)| Rectangle::new([(*at, 0.0), (at + bin, *height)], BAD.filled()));
+    chart.draw_series(bars)?.label("failed").legend(key(BAD));
+    let closed = resets.iter().zip(&failures).filter(|(reset, _)| reset.1 > 0.0);
+    let bars =
+        closed.map(|((at, height), (_, below))| Rectangle::new([(*at, *below), (at + bin, below + height)], RESET.filled()));
+    chart.draw_series(bars)?.label("idle connection closed").legend(key(RESET));
+    for (row, (moment, at)) in moments(deployment).into_iter().enumerate() {
         chart.draw_series([PathElement::new(vec![(at, 0.0), (at, top)], INK)])?;
         // those that lie close to each other must not cover each other
-        let height = top * (0.98 - 0.11 * f64::from(u32::try_from(row)?));
-        let label = format!("{moment} {at:.1} s");
-        chart.draw_series([Text::new(label, (at + end * 0.004, height), ("sans-serif", 12).into_font().color(&INK))])?;
+        let height = top * (0.98 - 0.12 * f64::from(u32::try_from(row)?));
+        let (side, beside) = if moment == "ready" { (HPos::Right, at - end * 0.004) } else { (HPos::Left, at + end * 0.004) };
+        let style = style.clone().pos(Pos::new(side, VPos::Top));
+        chart.draw_series([Text::new(format!("{moment} {at:.1} s"), (beside, height), style)])?;
+    }
+    if has_key {
+        let keys = &mut chart.configure_series_labels();
+        keys.position(SeriesLabelPosition::LowerRight).label_font(style).background_style(WHITE).border_style(INK).draw()?;
     }
     Ok(())
+}
+
+fn key(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
+    move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(3))
+}
+
+/// What this deployment came to, and all of this way: the one that is shown must not hide another.
+fn said(system: &Value, deployment: &Value, under: &str) -> String {
+    let count = |name: &str| deployment[name].as_u64().unwrap_or(0);
+    let (here, resets, all) = (count("failed"), count("idle_resets"), deployments(system).len());
+    let name = system["name"].as_str().unwrap_or_default();
+    format!("{name}: {here} failed, {resets} idle connections closed; {} failed in all {all} deployments{under}", failed(system))
+}
+
+/// What was seen of it, in the order of a deployment.
+fn moments(deployment: &Value) -> Vec<(&'static str, f64)> {
+    let seen = ["start", "ready", "cutover", "drained"].map(|moment| (moment, deployment["moments_s"][moment].as_f64()));
+    seen.into_iter().filter_map(|(moment, at)| Some((moment, at?))).collect()
 }
 
 /// A bin without a request is a gap in service, and must show as one.
@@ -119,37 +178,37 @@ fn filled(points: &[(f64, f64)], bin: f64, from: f64, to: f64) -> Vec<(f64, f64)
 }
 
 /// A line for each way: a point for each deployment, a stroke at the median.
-fn deploy_times(area: &Area<'_>, systems: &[Value]) -> Drawn {
-    let times = |system: &Value| -> Vec<f64> {
-        let mut all: Vec<f64> =
-            system["deployments"].as_array().into_iter().flatten().map(|d| number(&d["moments_s"]["cutover"])).collect();
-        all.sort_by(f64::total_cmp);
-        all
-    };
-    let longest = systems.iter().flat_map(times).fold(1.0, f64::max) * 1.1;
+fn deploy_times(area: &Area<'_>, systems: &[Value], under: &str) -> Drawn {
+    let longest = systems.iter().flat_map(deployments).map(time).fold(1.0, f64::max) * 1.1;
     let rows = systems.len();
     let mut chart = ChartBuilder::on(area)
-        .caption("from the command to the first answer of the new release", ("sans-serif", 16).into_font().color(&INK))
+        .caption(
+            format!("from the command to the first answer of the new release{under}"),
+            ("sans-serif", 16).into_font().color(&INK),
+        )
         .margin(8)
         .x_label_area_size(34)
-        .y_label_area_size(160)
+        .y_label_area_size(210)
         .build_cartesian_2d(0.0..longest, 0.0..f64::from(u32::try_from(rows)?))?;
     let style = ("sans-serif", 12).into_font().color(&INK);
-    chart.configure_mesh().disable_y_mesh().disable_y_axis().x_desc("seconds").label_style(style.clone()).draw()?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .x_desc("seconds; the stroke is the median")
+        .label_style(style.clone())
+        .draw()?;
     for (row, system) in systems.iter().enumerate() {
         let height = f64::from(u32::try_from(rows - row)?) - 0.5;
-        let times = times(system);
-        let failed: u64 = system["deployments"].as_array().into_iter().flatten().filter_map(|d| d["failed"].as_u64()).sum();
+        let failed = failed(system);
         let colour = if failed > 0 { BAD } else { GOOD };
-        chart.draw_series(times.iter().map(|time| Circle::new((*time, height), 4, colour.mix(0.5).filled())))?;
-        let median = times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+        let times = deployments(system).iter().map(time);
+        chart.draw_series(times.map(|time| Circle::new((time, height), 4, colour.mix(0.5).filled())))?;
+        let median = median(system).map_or(0.0, time);
         chart.draw_series([PathElement::new(vec![(median, height - 0.35), (median, height + 0.35)], INK.stroke_width(2))])?;
         let (left, y) = chart.backend_coord(&(0.0, height));
-        let label = format!("{}: {failed} failed", system["name"].as_str().unwrap_or_default());
-        let anchor = style.clone().pos(plotters::style::text_anchor::Pos::new(
-            plotters::style::text_anchor::HPos::Right,
-            plotters::style::text_anchor::VPos::Center,
-        ));
+        let label = format!("{}: {median:.1} s, {failed} failed", system["name"].as_str().unwrap_or_default());
+        let anchor = style.clone().pos(Pos::new(HPos::Right, VPos::Center));
         area.draw(&Text::new(label, (left - 8, y), anchor))?;
     }
     Ok(())
