@@ -1,6 +1,6 @@
 //! Processes and ports: finding, starting, signalling, and who is in the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -121,8 +121,9 @@ pub trait Processes {
     /// Who holds a port.
     fn port(&self, question: &PortQuestion) -> Observation<PortFact>;
 
-    /// Connections open towards a port: established, SYN received, CLOSE-WAIT on its side, SYN sent towards it.
-    fn open(&self, port: Port) -> Observation<Vec<Connection>>;
+    /// Connections open towards each of these ports: established, SYN received, CLOSE-WAIT on its side, SYN sent towards it. All ports
+    /// at once, because the kernel walks through every connection of the host for each question, however many ports are in it.
+    fn open(&self, ports: &BTreeSet<Port>) -> BTreeMap<Port, Observation<Vec<Connection>>>;
 
     /// Which of these processes has made each of the connections open towards a port, by the caller's end; those that may not be
     /// looked at have made none.

@@ -9,7 +9,7 @@ use crate::host::processes::{Application, Bearer, Found, PortFact, PortQuestion}
 use crate::model::desired::ServiceSpec;
 use crate::model::id::{Identity, Port, SlotName};
 use crate::model::ledger::{Ledger, SlotRecord};
-use crate::model::observed::{Answer, Exit, Observation, ObservedProcess, ObservedSlot, Occupant, Probe, Traffic};
+use crate::model::observed::{Answer, Connection, Exit, Observation, ObservedProcess, ObservedSlot, Occupant, Probe, Traffic};
 use crate::model::release::bind_address;
 use crate::model::route::Include;
 use crate::observe::once::Once;
@@ -44,22 +44,40 @@ pub(super) fn places(spec: &ServiceSpec, ledger: &Ledger, include: &Observation<
     places
 }
 
+/// A place as it is seen without asking anybody.
+pub(super) struct Held {
+    port: Port,
+    process: Observation<ObservedProcess>,
+    exit: Observation<Exit>,
+    occupants: Observation<Vec<Occupant>>,
+    traffic: Observation<Traffic>,
+    /// Whether what is open towards it is still to be counted.
+    uncounted: bool,
+}
+
+impl Held {
+    /// The port, if what is open towards it is to be counted.
+    pub(super) fn counted(&self) -> Option<Port> {
+        self.uncounted.then_some(self.port)
+    }
+}
+
 /// Looks at all of them.
-pub(super) async fn slots<H: Host>(
+pub(super) fn held<H: Host>(
     host: &H,
     once: &Once<'_, H>,
     spec: &ServiceSpec,
     ledger: &Ledger,
     places: &BTreeMap<SlotName, Place>,
     watch: &mut ServiceWatch,
-) -> BTreeMap<SlotName, ObservedSlot> {
+) -> BTreeMap<SlotName, Held> {
     // A ledger that somebody has changed, a lost or older one, does not know what runs where it names nobody who lives.
     let known = Some(ledger.slots.iter().map(|(name, record)| (name.clone(), record.cookie.clone())).collect());
     let trust = if watch.searched == known { Trust::Ledger } else { Trust::OnlyTheLiving };
     let mut seen = BTreeMap::new();
     for (name, Place { port, otherwise }) in places {
         let look = Look { spec, name, port: *port, otherwise: *otherwise, record: ledger.slots.get(name), trust };
-        seen.insert(name.clone(), look.slot(host, ledger, once, watch).await);
+        seen.insert(name.clone(), look.held(host, ledger, once, watch));
     }
     if let Some(found) = once.searched() {
         // For as long as the ledger does not have what was found: a step that was not carried out is decided on it again.
@@ -68,6 +86,40 @@ pub(super) async fn slots<H: Host>(
     } else if watch.searched != known {
         // Were it kept, a copy of that ledger that somebody puts back would be taken at its word.
         watch.searched = None;
+    }
+    seen
+}
+
+/// Adds what was found open to what is known of the slots that drain.
+pub(super) fn count<H: Host>(
+    host: &H,
+    ledger: &Ledger,
+    held: &mut BTreeMap<SlotName, Held>,
+    open: &BTreeMap<Port, Observation<Vec<Connection>>>,
+    watch: &mut ServiceWatch,
+) {
+    let Some(cutover) = &ledger.cutover else { return };
+    for (name, slot) in held.iter_mut().filter(|(_, slot)| slot.uncounted) {
+        let Some(open) = open.get(&slot.port).cloned() else { continue };
+        slot.traffic = open.map(|open| watch.counted(name, cutover.at, open, host.now().at));
+        slot.uncounted = false;
+    }
+}
+
+/// Asks all of them, one after the other.
+pub(super) async fn slots<H: Host>(
+    host: &H,
+    spec: &ServiceSpec,
+    ledger: &Ledger,
+    held: BTreeMap<SlotName, Held>,
+    watch: &mut ServiceWatch,
+) -> BTreeMap<SlotName, ObservedSlot> {
+    let mut seen = BTreeMap::new();
+    for (name, held) in held {
+        let Held { port, process, exit, occupants, traffic, uncounted: _ } = held;
+        let slot = Asked { spec, name: &name, port, version: ledger.slots.get(&name).map_or("", |record| &record.version) };
+        let probe = slot.probe(host, process.known(), watch).await;
+        seen.insert(name, ObservedSlot { port, process, exit, occupants, probe, traffic });
     }
     seen
 }
@@ -103,10 +155,10 @@ fn bearers<'o, H: Host>(once: &'o Once<'_, H>) -> &'o [Bearer] {
 }
 
 /// A slot's process, and who else holds its port.
-type Held = (Observation<ObservedProcess>, Observation<Vec<Occupant>>);
+type Holders = (Observation<ObservedProcess>, Observation<Vec<Occupant>>);
 
 /// Whether the slot's process, or what may be taken over as such, listens on the port that was looked at, as far as can be told.
-fn is_here((process, occupants): &Held) -> bool {
+fn is_here((process, occupants): &Holders) -> bool {
     let same = |o: &Occupant| matches!(o, Occupant::SameApp { .. });
     let dark = process.unknown().or(occupants.unknown()).is_some();
     let listens = process.known().is_some_and(|p| p.listens != Observation::Known(false));
@@ -114,19 +166,21 @@ fn is_here((process, occupants): &Held) -> bool {
 }
 
 impl Look<'_> {
-    async fn slot<H: Host>(mut self, host: &H, ledger: &Ledger, once: &Once<'_, H>, watch: &mut ServiceWatch) -> ObservedSlot {
+    fn held<H: Host>(mut self, host: &H, ledger: &Ledger, once: &Once<'_, H>, watch: &ServiceWatch) -> Held {
         let found = self.process(host, once);
         let exit = self.exit(host, &found);
-        let mut held = self.port(host, found.clone(), once);
-        if let Some(port) = self.otherwise.filter(|_| !is_here(&held)) {
+        let mut holders = self.port(host, found.clone(), once);
+        if let Some(port) = self.otherwise.filter(|_| !is_here(&holders)) {
             self.port = port;
-            held = self.port(host, found, once);
+            holders = self.port(host, found, once);
         }
-        let (process, occupants) = held;
-        // Counted before the slot is asked: our own question would count as a connection.
-        let traffic = self.traffic(host, ledger, process.known(), watch);
-        let probe = self.probe(host, process.known(), watch).await;
-        ObservedSlot { port: self.port, process, exit, occupants, probe, traffic }
+        let (process, occupants) = holders;
+        let (traffic, uncounted) = match self.drains(host, ledger, process.known(), watch) {
+            Drains::No => (Observation::Absent, false),
+            Drains::Emptied(traffic) => (Observation::Known(traffic), false),
+            Drains::Yes => (Observation::Absent, true),
+        };
+        Held { port: self.port, process, exit, occupants, traffic, uncounted }
     }
 
     /// The recorded process if it still is that one, else whoever carries this slot's cookie.
@@ -167,7 +221,7 @@ impl Look<'_> {
     }
 
     /// Who holds the port; the process table is searched for the slot's family only when somebody else seems to hold it.
-    fn port<H: Host>(&self, host: &H, found: Observation<Found>, once: &Once<'_, H>) -> Held {
+    fn port<H: Host>(&self, host: &H, found: Observation<Found>, once: &Once<'_, H>) -> Holders {
         let own: Vec<Identity> = found.known().iter().map(|f| f.identity.clone()).collect();
         let mut fact = host.port(&self.question(own.clone()));
         let mut family = Vec::new();
@@ -212,6 +266,36 @@ impl Look<'_> {
         }
     }
 
+    /// Counted only where a drain may have to be judged: on the slot that the last cutover left, up to the deadline, and then until
+    /// nothing was open once. Nothing leads there any more, and each count makes the kernel walk through all its connections.
+    fn drains<H: Host>(&self, host: &H, ledger: &Ledger, process: Option<&ObservedProcess>, watch: &ServiceWatch) -> Drains {
+        let left = ledger.cutover.as_ref().filter(|c| c.from.as_ref() == Some(self.name) && process.is_some());
+        let Some(cutover) = left else { return Drains::No };
+        let now = host.now().at;
+        let late = now.since(cutover.at) >= self.spec.slot_policy.drain_deadline;
+        watch.emptied(self.name, cutover.at, now).filter(|_| late).map_or(Drains::Yes, Drains::Emptied)
+    }
+}
+
+/// What there is to know of a drain.
+enum Drains {
+    /// It was not left by the last cutover.
+    No,
+    /// Nothing was open at a count after the deadline, and nobody has come since.
+    Emptied(Traffic),
+    /// What is open is to be counted.
+    Yes,
+}
+
+/// One place that is asked.
+struct Asked<'a> {
+    spec: &'a ServiceSpec,
+    name: &'a SlotName,
+    port: Port,
+    version: &'a str,
+}
+
+impl Asked<'_> {
     /// Asks the slot itself, if the socket there is its own.
     async fn probe<H: Host>(&self, host: &H, process: Option<&ObservedProcess>, watch: &mut ServiceWatch) -> Observation<Probe> {
         let Some(process) = process else { return Observation::Absent };
@@ -241,25 +325,6 @@ impl Look<'_> {
     }
 
     fn health(&self) -> Question {
-        Question::of(self.spec, self.name, self.port, self.record.map_or("", |r| r.version.as_str()))
-    }
-
-    /// Counted only where a drain may have to be judged: on the slot that the last cutover left, up to the deadline, and then until
-    /// nothing was open once. Nothing leads there any more, and each count makes the kernel walk through all its connections.
-    fn traffic<H: Host>(
-        &self,
-        host: &H,
-        ledger: &Ledger,
-        process: Option<&ObservedProcess>,
-        watch: &mut ServiceWatch,
-    ) -> Observation<Traffic> {
-        let left = ledger.cutover.as_ref().filter(|c| c.from.as_ref() == Some(self.name) && process.is_some());
-        let Some(cutover) = left else { return Observation::Absent };
-        let now = host.now().at;
-        let late = now.since(cutover.at) >= self.spec.slot_policy.drain_deadline;
-        match watch.emptied(self.name, cutover.at, now).filter(|_| late) {
-            Some(traffic) => Observation::Known(traffic),
-            None => host.open(self.port).map(|open| watch.counted(self.name, cutover.at, open, host.now().at)),
-        }
+        Question::of(self.spec, self.name, self.port, self.version)
     }
 }

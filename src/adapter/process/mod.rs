@@ -7,7 +7,7 @@ mod start;
 pub mod stat;
 mod train;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -34,8 +34,9 @@ impl Processes for LinuxHost {
         self.occupied(question)
     }
 
-    fn open(&self, port: Port) -> Observation<Vec<Connection>> {
-        sockets::connections(port).map(|open| self.outstanding.without(port, open))
+    fn open(&self, ports: &BTreeSet<Port>) -> BTreeMap<Port, Observation<Vec<Connection>>> {
+        let open = sockets::connections(ports).into_iter();
+        open.map(|(port, open)| (port, open.map(|open| self.outstanding.without(port, open)))).collect()
     }
 
     fn callers(&self, port: Port, among: &[u32]) -> BTreeMap<SocketAddr, u32> {

@@ -11,7 +11,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::adapter::sockets::{Filter, Silence, Socket};
+use crate::adapter::sockets::{Filter, Ports, Silence, Socket};
 
 /// `TCPDIAG_GETSOCK`: both families in one walk through the kernel's tables, where `SOCK_DIAG_BY_FAMILY` takes a walk for each. On
 /// a host with much memory a walk is most of the cost: 262,144 buckets.
@@ -25,6 +25,11 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 const REQUEST: usize = 60;
 const MESSAGE: usize = 72;
+/// `INET_DIAG_REQ_BYTECODE`; bytes of an order with its port; the codes of "this port or above" and "this port or below".
+const BYTECODE: u16 = 1;
+const ORDER: usize = 8;
+const LOCAL: [u8; 2] = [2, 3];
+const REMOTE: [u8; 2] = [4, 5];
 /// `INET_DIAG_INFO`, and the bit that asks for it: `struct tcp_info` behind each socket (`include/uapi/linux/inet_diag.h`).
 const INFO: u16 = 2;
 const WITH_INFO: u8 = 1 << (INFO - 1);
@@ -48,10 +53,13 @@ pub(super) fn sockets(filter: Filter) -> io::Result<Vec<Socket>> {
     Ok(found)
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req` (`include/uapi/linux/inet_diag.h`). A port of zero means any.
+/// `struct nlmsghdr`, `struct inet_diag_req` and the orders that compare with a range of ports (`include/uapi/linux/inet_diag.h`). A
+/// port of zero means any.
 fn request(filter: Filter) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + REQUEST);
-    let length = u32::try_from(HEADER + REQUEST).unwrap_or_default();
+    let exact = |ports: Option<Ports>| ports.filter(|(first, last)| first == last).map_or(0, |(port, _)| port);
+    let orders = orders(filter);
+    let mut bytes = Vec::with_capacity(HEADER + REQUEST + orders.len());
+    let length = u32::try_from(HEADER + REQUEST + orders.len()).unwrap_or_default();
     bytes.extend(length.to_ne_bytes());
     bytes.extend(GET_SOCKETS.to_ne_bytes());
     bytes.extend(DUMP.to_ne_bytes());
@@ -59,15 +67,40 @@ fn request(filter: Filter) -> Vec<u8> {
     bytes.extend([0; 8]);
     // Family and lengths of prefixes: of no meaning in a list.
     bytes.extend([0, 0, 0, if filter.with_silence { WITH_INFO } else { 0 }]);
-    bytes.extend(filter.local.unwrap_or(0).to_be_bytes());
-    bytes.extend(filter.remote.unwrap_or(0).to_be_bytes());
+    bytes.extend(exact(filter.local).to_be_bytes());
+    bytes.extend(exact(filter.remote).to_be_bytes());
     // Addresses and interface: any. The cookie is all ones for "none" (INET_DIAG_NOCOOKIE).
     bytes.extend([0; 36]);
     bytes.extend([0xff; 8]);
     bytes.extend(filter.states.to_ne_bytes());
     // A field of old kernels.
     bytes.extend([0; 4]);
+    bytes.extend(orders);
     bytes
+}
+
+/// One attribute, `INET_DIAG_REQ_BYTECODE`, with two orders of eight bytes for each range: from the first port on, up to the last one.
+/// An order that does not hold leads four bytes behind the end of all, which is how the kernel knows that a socket is not meant.
+fn orders(filter: Filter) -> Vec<u8> {
+    let wide = |ports: Option<Ports>, [from, to]: [u8; 2]| {
+        let ports = ports.filter(|(first, last)| first != last);
+        ports.into_iter().flat_map(move |(first, last)| [(from, first), (to, last)])
+    };
+    let all: Vec<_> = wide(filter.local, LOCAL).chain(wide(filter.remote, REMOTE)).collect();
+    let bytes = u16::try_from(all.len() * ORDER).unwrap_or_default();
+    let mut attribute = Vec::new();
+    if !all.is_empty() {
+        attribute.extend((bytes + 4).to_ne_bytes());
+        attribute.extend(BYTECODE.to_ne_bytes());
+    }
+    for ((code, port), left) in all.iter().zip((1..=all.len()).rev()) {
+        let refused = u16::try_from(left * ORDER).unwrap_or_default() + 4;
+        attribute.extend([*code, 8]);
+        attribute.extend(refused.to_ne_bytes());
+        attribute.extend([0, 0]);
+        attribute.extend(port.to_ne_bytes());
+    }
+    attribute
 }
 
 /// Reads until the kernel says that this was all.
@@ -147,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_is_cut_short_is_no_socket_and_no_panic() {
-        let whole = request(Filter { states: 1, local: Some(8081), remote: None, with_silence: true });
+        let whole = request(Filter { states: 1, local: Some((8081, 8081)), remote: None, with_silence: true });
         assert_eq!(whole.len(), HEADER + REQUEST);
         for length in 0..whole.len() {
             assert!(message(&whole[..length]).is_none(), "{length}");

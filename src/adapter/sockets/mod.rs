@@ -57,31 +57,42 @@ struct Silence {
     received: Duration,
 }
 
+/// All ports from one to another: what the kernel can compare with by two orders, however many ports are meant.
+type Ports = (u16, u16);
+
 /// Which sockets are asked for.
 #[derive(Clone, Copy, Debug)]
 struct Filter {
     /// Bit n stands for state n.
     states: u32,
-    local: Option<u16>,
-    remote: Option<u16>,
+    local: Option<Ports>,
+    remote: Option<Ports>,
     /// Whether the silence of each is asked for too.
     with_silence: bool,
 }
 
 impl Filter {
     fn local(port: Port, states: &[u8]) -> Self {
-        Self { states: bits(states), local: Some(port.0), remote: None, with_silence: false }
+        Self { local: Some((port.0, port.0)), ..Self::any(states) }
     }
 
     fn remote(port: Port, states: &[u8]) -> Self {
-        Self { states: bits(states), local: None, remote: Some(port.0), with_silence: false }
+        Self { remote: Some((port.0, port.0)), ..Self::any(states) }
+    }
+
+    fn any(states: &[u8]) -> Self {
+        Self { states: bits(states), local: None, remote: None, with_silence: false }
     }
 
     fn takes(&self, socket: &Socket) -> bool {
         self.states & (1 << socket.state) != 0
-            && self.local.is_none_or(|port| port == socket.local.port())
-            && self.remote.is_none_or(|port| port == socket.remote.port())
+            && self.local.is_none_or(|ports| within(ports, socket.local))
+            && self.remote.is_none_or(|ports| within(ports, socket.remote))
     }
+}
+
+fn within((first, last): Ports, address: SocketAddr) -> bool {
+    (first..=last).contains(&address.port())
 }
 
 fn bits(states: &[u8]) -> u32 {
@@ -128,27 +139,37 @@ impl Memory {
     }
 }
 
-/// Distinct connections towards a port, from the side of whoever serves it: there the other end of a loopback connection has the
+/// Distinct connections towards each port, from the side of whoever serves it: there the other end of a loopback connection has the
 /// port as its remote one and is not counted again. A connection that is only being made may have no end here yet, so those are
-/// taken from the caller's side.
-pub(super) fn connections(port: Port) -> Observation<Vec<Connection>> {
-    match towards(port) {
-        Ok(all) => Observation::Known(all),
+/// taken from the caller's side. Two questions to the kernel for all ports together.
+pub(super) fn connections(ports: &BTreeSet<Port>) -> BTreeMap<Port, Observation<Vec<Connection>>> {
+    let (Some(first), Some(last)) = (ports.first(), ports.last()) else { return BTreeMap::new() };
+    let towards = towards((first.0, last.0));
+    let of = |port: &Port| match &towards {
+        Ok(pairs) => {
+            let there = pairs.get(port).into_iter().flatten();
+            Observation::Known(there.map(|((peer, _), silence)| connection(*peer, *silence)).collect())
+        }
         Err(error) => Observation::Unknown(format!("cannot list the connections to port {port}: {error}")),
-    }
+    };
+    ports.iter().map(|port| (*port, of(port))).collect()
 }
 
-fn towards(port: Port) -> io::Result<Vec<Connection>> {
-    let served = Filter::local(port, &[state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT]);
-    let served = sockets(Filter { with_silence: true, ..served })?;
-    let called = sockets(Filter::remote(port, &[state::SYN_SENT]))?;
-    let mut pairs: BTreeMap<_, _> = served.iter().map(|s| ((plain(s.remote), plain(s.local)), s.silence)).collect();
-    if !called.is_empty() {
-        let here = local_addresses();
-        let towards_us = called.iter().filter(|s| is_here(s.remote.ip(), &here));
-        pairs.extend(towards_us.map(|s| ((plain(s.local), plain(s.remote)), None)));
-    }
-    Ok(pairs.into_iter().map(|((peer, _), silence)| connection(peer, silence)).collect())
+/// Both ends of each connection towards a port, the caller's first.
+type Pairs = BTreeMap<(SocketAddr, SocketAddr), Option<Silence>>;
+
+fn towards(ports: Ports) -> io::Result<BTreeMap<Port, Pairs>> {
+    let served = Filter::any(&[state::ESTABLISHED, state::SYN_RECV, state::CLOSE_WAIT]);
+    let served = sockets(Filter { local: Some(ports), with_silence: true, ..served })?;
+    let called = sockets(Filter { remote: Some(ports), ..Filter::any(&[state::SYN_SENT]) })?;
+    let mut pairs: BTreeMap<Port, Pairs> = BTreeMap::new();
+    let mut add = |peer: SocketAddr, at: SocketAddr, silence| {
+        pairs.entry(Port(at.port())).or_default().insert((plain(peer), plain(at)), silence);
+    };
+    served.iter().for_each(|s| add(s.remote, s.local, s.silence));
+    let here = if called.is_empty() { HashSet::new() } else { local_addresses() };
+    called.iter().filter(|s| is_here(s.remote.ip(), &here)).for_each(|s| add(s.local, s.remote, None));
+    Ok(pairs)
 }
 
 fn connection(peer: SocketAddr, silence: Option<Silence>) -> Connection {
@@ -198,8 +219,12 @@ mod tests {
         (listener, port)
     }
 
+    fn open(port: Port) -> Vec<Connection> {
+        connections(&[port].into())[&port].known().unwrap().clone()
+    }
+
     fn count(port: Port) -> usize {
-        connections(port).known().unwrap().len()
+        open(port).len()
     }
 
     #[test]
@@ -246,7 +271,7 @@ mod tests {
         let mut client = TcpStream::connect(("127.0.0.1", port.0)).unwrap();
         let (mut served, _) = listener.accept().unwrap();
         let began = std::time::Instant::now();
-        let one = || connections(port).known().unwrap()[0].clone();
+        let one = || open(port)[0].clone();
         while one().silent < Some(Duration::from_millis(60)) {
             assert!(began.elapsed() < Duration::from_secs(10), "{:?}", one());
         }
@@ -281,6 +306,25 @@ mod tests {
         let count = count(Port(address.port()));
         assert_eq!(count, 4, "two in the queue, two that still send SYN");
         drop(clients);
+    }
+
+    #[test]
+    fn the_connections_of_many_ports_are_told_by_one_question_as_by_one_for_each() {
+        let servers: Vec<_> = (0..3).map(|_| listener("127.0.0.1:0")).collect();
+        let clients: Vec<_> = [0, 0, 2].map(|at: usize| TcpStream::connect(("127.0.0.1", servers[at].1.0)).unwrap()).into();
+        let ports = servers.iter().map(|(_, port)| *port).collect();
+        let (all, peers) = (connections(&ports), |found: &[Connection]| found.iter().map(|c| c.peer).collect::<BTreeSet<_>>());
+        for (_, port) in &servers {
+            let to_it = clients.iter().filter(|client| client.peer_addr().unwrap().port() == port.0);
+            let expected: BTreeSet<_> = to_it.map(|client| client.local_addr().unwrap()).collect();
+            assert_eq!(peers(all[port].known().unwrap()), expected);
+            assert_eq!(peers(&open(*port)), expected);
+        }
+        assert_eq!(all.len(), 3, "and of no other port that lies between");
+        assert!(connections(&BTreeSet::new()).is_empty());
+        let wide = Filter { local: Some((1, u16::MAX)), ..Filter::any(&[state::ESTABLISHED]) };
+        let held = diag::sockets(wide).unwrap().iter().filter(|s| ports.contains(&Port(s.local.port()))).count();
+        assert_eq!(held, clients.len(), "the kernel compares with both ends of the range");
     }
 
     #[test]

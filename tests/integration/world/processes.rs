@@ -1,6 +1,6 @@
 //! Processes: born by `start`, or by others; they listen, get ready, answer, and end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -309,11 +309,13 @@ impl Processes for World {
         })
     }
 
-    fn open(&self, port: Port) -> Observation<Vec<Connection>> {
-        if let Some(why) = self.hides(Sight::Open) {
-            return Observation::Unknown(why);
-        }
-        Observation::Known(self.see().open_towards(port))
+    fn open(&self, ports: &BTreeSet<Port>) -> BTreeMap<Port, Observation<Vec<Connection>>> {
+        self.touch().sights.walks += 1;
+        let of = |port| match self.hides(Sight::Open) {
+            Some(why) => Observation::Unknown(why),
+            None => Observation::Known(self.see().open_towards(port)),
+        };
+        ports.iter().map(|port| (*port, of(*port))).collect()
     }
 
     fn callers(&self, port: Port, among: &[u32]) -> BTreeMap<SocketAddr, u32> {

@@ -48,6 +48,8 @@ impl Sight {
 pub(crate) struct Sights {
     /// So many looks of a kind were taken.
     pub(crate) taken: BTreeMap<Sight, usize>,
+    /// So often connections were counted, of however many ports at once.
+    pub(crate) walks: usize,
     /// The looks of a kind that are in vain: after so many more, so many.
     hidden: BTreeMap<Sight, (usize, usize)>,
     /// When a look of a kind was in vain last.
