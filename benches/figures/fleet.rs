@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
 use crate::support::jar;
-use crate::support::nginx::Nginx;
+use crate::support::nginx::{self, Nginx};
 use crate::support::port::Port;
 use crate::support::process::{self, MARK};
 use crate::support::slotd::{Background, Ended, Slotd};
@@ -83,7 +83,7 @@ impl Fleet {
                 "host": format!("{}.test", name(number)),
                 "variable": format!("url_{}", name(number)),
                 "include": self.folder.path().join(format!("nginx/conf.d/{}.inc", name(number))),
-                "nginx": { "config": self.nginx.config() },
+                "nginx": { "config": self.nginx.config(), "binary": nginx::binary() },
             },
         })
     }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench figures -- start deployments reload cutovers uploads rollback failover conflicts cost pool compare pictures`;
 //! without a name: all of them. An idle machine, please. `SLOTD_CUTOVERS` (of `cutovers`, `uploads` and `rollback`), `SLOTD_ROUNDS`,
-//! `SLOTD_MINUTES` and `SLOTD_WAYS` (of `compare`) ask for less.
+//! `SLOTD_MINUTES` and `SLOTD_WAYS` (of `compare`) ask for less. `SLOTD_NGINX` names another nginx than the one in PATH, `SLOTD_NGINX_HTTP`
+//! directives for its http block.
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that goes wrong ends by panicking, and says where")]
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::jar;
+use super::nginx;
 use super::process::MARK;
 use super::site::Site;
 
@@ -41,7 +42,7 @@ impl Manifest {
             "proxy": {
                 "url": format!("http://{}/profile", site.address()),
                 "include": site.nginx.include(),
-                "nginx": { "config": site.nginx.config() },
+                "nginx": { "config": site.nginx.config(), "binary": nginx::binary() },
             },
         });
         Self(json!({ "services": { "webservice": service } }))

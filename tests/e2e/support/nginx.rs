@@ -10,6 +10,16 @@ use nix::sys::signal::Signal;
 use super::process;
 use super::wait::{PATIENCE, until};
 
+/// Which nginx is run: `SLOTD_NGINX`, else the one in PATH.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("SLOTD_NGINX").unwrap_or_else(|| "nginx".into()).into()
+}
+
+/// Directives of that nginx's own for its http block, which an older one may not know: `SLOTD_NGINX_HTTP`.
+fn more() -> String {
+    std::env::var("SLOTD_NGINX_HTTP").unwrap_or_default()
+}
+
 /// nginx with a prefix of its own.
 pub(crate) struct Nginx {
     prefix: PathBuf,
@@ -62,7 +72,7 @@ impl Nginx {
     }
 
     fn configuration(&self) -> String {
-        let (prefix, servers) = (self.prefix.display(), &self.servers);
+        let (prefix, servers, more) = (self.prefix.display(), &self.servers, more());
         format!(
             "worker_processes 2;
 pid {prefix}/nginx.pid;
@@ -77,6 +87,7 @@ http {{
   scgi_temp_path {prefix}/scgi;
   client_max_body_size 64m;
   server_names_hash_bucket_size 128;
+  {more}
   {servers}
 }}
 "
@@ -85,7 +96,7 @@ http {{
 
     /// Starts it and waits until it takes connections.
     pub(crate) fn start(&self) {
-        let output = Command::new("nginx").args(self.arguments()).output().expect("nginx is not installed");
+        let output = Command::new(binary()).args(self.arguments()).output().expect("nginx is not installed");
         assert!(output.status.success(), "nginx does not start: {}", String::from_utf8_lossy(&output.stderr));
         until("nginx takes connections", PATIENCE, || TcpStream::connect(self.address).is_ok() && self.master().is_some());
     }

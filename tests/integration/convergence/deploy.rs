@@ -12,6 +12,7 @@ use crate::world::World;
 use crate::world::fault::Fault;
 use crate::world::manifest::{self, goal, service};
 use crate::world::processes::Behaviour;
+use crate::world::sight::Sight;
 
 #[test]
 fn a_first_deployment_takes_one_start_and_one_reload() {
@@ -254,6 +255,26 @@ fn two_services_share_one_reload() {
     let state = world.see();
     assert!(services.iter().all(|spec| state.serves(&spec.proxy.include)), "{}", world.story());
     assert_eq!(state.counts["reload"], 1, "{}", world.story());
+}
+
+#[test]
+fn what_is_open_towards_the_slots_of_all_services_is_asked_once_a_look() {
+    let world = World::new(3);
+    let services =
+        |version| [("orders", 8081), ("users", 8091), ("stock", 8101)].map(|(name, port)| service(name, version, port));
+    for version in ["1", "2"] {
+        services(version).iter().for_each(|spec| drop(world.build(spec, Behaviour::good())));
+        world.converges(&goal(&services(version)));
+    }
+    let taken = || {
+        let state = world.see();
+        (state.sights.walks, state.sights.taken.get(&Sight::Open).copied().unwrap_or(0))
+    };
+    let before = taken();
+    world.look(&goal(&services("2")));
+    let after = taken();
+    assert_eq!(after.1 - before.1, 3, "each has a slot that drains\n{}", world.story());
+    assert_eq!(after.0 - before.0, 1, "the kernel walks through all connections for each question");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slotd::model::desired::CutoverMode;
+use slotd::model::desired::{CutoverMode, Promote, Standby};
 use slotd::model::id::{Port, ReleaseId};
 use slotd::model::ledger::{Deployment, OneWay};
 use slotd::model::observed::{Observation, Traffic, Worker};
@@ -588,4 +588,119 @@ fn behind_the_tidying_of_a_flag_the_way_is_that_of_a_host_on_which_it_did_not_st
     let (surplus, tidy) = (way(&host(&["real2", "real3"])), way(&host(&["real2"])));
     assert_eq!(surplus[0], "remove flags without effect: real3");
     assert_eq!(surplus[1..], tidy);
+}
+
+// What only one fact, or the order of two, decides.
+
+#[test]
+fn a_dry_run_goes_on_with_the_flag_that_is_left_when_another_one_was_tidied_away() {
+    let host = usual(|h| {
+        h.third(Life::Empty, "1");
+        h.puts("real1", Life::Empty, "1");
+        h.puts("real2", Life::Ready, "2");
+        h.leads_to("real2");
+        h.text(|text| {
+            text.generation = 6;
+            text.targets.push(Target { slot: slot("real3"), port: Port(8083) });
+        });
+        h.route().flags = Observation::Known(vec![slot("real2"), slot("real3")]);
+    });
+    let plan = slotd::plan::plan(&host.desired, &host.observed, host.orphans);
+    let steps: Vec<_> = plan.services[0].steps.iter().map(|step| step.act.kind()).collect();
+    assert_eq!(steps, ["tidy_flags", "reload"], "the include says the same as before");
+}
+
+#[test]
+fn one_bad_answer_at_the_deadline_fails_a_candidate_but_for_one_that_may_have_been_ready_for_long() {
+    let candidate = |promote| {
+        usual(|h| {
+            h.spec(|s| s.slot_policy.promote = promote);
+            h.asks("3");
+            h.puts("real2", Life::Sick, "3");
+            h.record("real2").served = false;
+            h.record("real2").since = ago(3_000);
+            h.answers("real2", 0, 1);
+        })
+    };
+    let fails = |host: &Host| notes(host).iter().any(|act| matches!(act, Act::RecordFailure { .. }));
+    assert!(fails(&candidate(Promote::Auto)));
+    let waiting = candidate(Promote::Manual);
+    assert!(!fails(&waiting) && waits(&waiting) == [Reason::Confirming]);
+}
+
+#[test]
+fn of_two_frozen_standbys_the_one_that_served_last_goes_on() {
+    for last in ["real2", "real3"] {
+        let host = usual(|h| {
+            h.spec(|s| s.slot_policy.standby = Standby::Frozen);
+            h.puts("real2", Life::Frozen, "1");
+            h.third(Life::Frozen, "1");
+            h.puts("real1", Life::Gone, "2");
+            h.cut(last, "real1", 5_000);
+        });
+        let plan = pass(&host).unwrap().1;
+        assert!(matches!(act(&plan), Some(Act::Thaw { slot, .. }) if slot.as_str() == last), "{last}: {:?}", act(&plan));
+    }
+}
+
+/// The live slot is dead, and `real2` was told to go on a moment ago and has not answered yet.
+fn waking(change: impl FnOnce(&mut Host)) -> Host {
+    usual(|h| {
+        h.spec(|s| s.slot_policy.standby = Standby::Frozen);
+        h.puts("real2", Life::Ready, "1");
+        h.puts("real1", Life::Gone, "2");
+        h.answers("real2", 0, 0);
+        h.record("real2").thawed = Some(ago(1));
+        change(h);
+    })
+}
+
+#[test]
+fn only_a_standby_that_goes_on_and_may_serve_is_waited_for() {
+    assert_eq!(waits(&waking(|_| {})), [Reason::Confirming]);
+    let in_vain: [(&str, fn(&mut Host)); 3] = [
+        ("it went on long ago", |h| h.record("real2").thawed = Some(ago(3))),
+        ("it never served", |h| h.record("real2").served = false),
+        ("its release is in quarantine", |h| h.quarantines("1")),
+    ];
+    for (why, change) in in_vain {
+        assert_eq!(does(&waking(change)), "start 2 on real1 (port 8081)", "{why}");
+    }
+    let frozen = waking(|h| {
+        h.puts("real2", Life::Frozen, "1");
+        h.record("real2").thawed = Some(ago(1));
+    });
+    let plan = pass(&frozen).unwrap().1;
+    assert!(matches!(act(&plan), Some(Act::Thaw { .. })), "somebody has stopped it again: {:?}", act(&plan));
+}
+
+/// A plain line of ours to `real1` where the manifest asks for flags, which nginx was seen to have loaded up to route `proven`.
+fn line(generation: u64, proven: u64, change: impl FnOnce(&mut Host)) -> Host {
+    usual(|h| {
+        h.text(|text| {
+            text.form = RouteForm::Static;
+            text.targets.truncate(1);
+            text.generation = generation;
+        });
+        h.ledger().proven = proven;
+        h.loads(generation, "real1");
+        h.asks("3");
+        change(h);
+    })
+}
+
+#[test]
+fn a_plain_line_that_was_seen_loaded_once_gives_way_to_flags_though_nobody_answers_now() {
+    let prepared = |host: &Host| does(host) == "write the include in its flag form, leading to real1";
+    assert!(prepared(&line(5, 5, Host::mute)), "{}", does(&line(5, 5, Host::mute)));
+    assert!(!prepared(&line(6, 5, Host::mute)), "nginx may follow flags of a text before it");
+}
+
+#[test]
+fn one_witness_is_enough_to_know_where_a_line_that_was_not_seen_loaded_leads() {
+    let one: [fn(&mut Host); 2] = [|h| h.route().loaded = unknown(), |h| h.route().proxied = unknown()];
+    for change in one {
+        let host = line(6, 5, change);
+        assert_eq!(does(&host), "write the include in its flag form, leading to real1");
+    }
 }
