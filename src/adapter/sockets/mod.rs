@@ -166,9 +166,13 @@ fn towards(ports: Ports) -> io::Result<BTreeMap<Port, Pairs>> {
     let mut add = |peer: SocketAddr, at: SocketAddr, silence| {
         pairs.entry(Port(at.port())).or_default().insert((plain(peer), plain(at)), silence);
     };
-    served.iter().for_each(|s| add(s.remote, s.local, s.silence));
+    for socket in &served {
+        add(socket.remote, socket.local, socket.silence);
+    }
     let here = if called.is_empty() { HashSet::new() } else { local_addresses() };
-    called.iter().filter(|s| is_here(s.remote.ip(), &here)).for_each(|s| add(s.local, s.remote, None));
+    for socket in called.iter().filter(|s| is_here(s.remote.ip(), &here)) {
+        add(socket.local, socket.remote, None);
+    }
     Ok(pairs)
 }
 

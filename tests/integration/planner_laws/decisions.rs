@@ -658,13 +658,11 @@ fn waking(change: impl FnOnce(&mut Host)) -> Host {
 #[test]
 fn only_a_standby_that_goes_on_and_may_serve_is_waited_for() {
     assert_eq!(waits(&waking(|_| {})), [Reason::Confirming]);
-    let in_vain: [(&str, fn(&mut Host)); 3] = [
-        ("it went on long ago", |h| h.record("real2").thawed = Some(ago(3))),
-        ("it never served", |h| h.record("real2").served = false),
-        ("its release is in quarantine", |h| h.quarantines("1")),
-    ];
-    for (why, change) in in_vain {
-        assert_eq!(does(&waking(change)), "start 2 on real1 (port 8081)", "{why}");
+    let long_ago: fn(&mut Host) = |h| h.record("real2").thawed = Some(ago(3));
+    let never_served: fn(&mut Host) = |h| h.record("real2").served = false;
+    let in_quarantine: fn(&mut Host) = |h| h.quarantines("1");
+    for in_vain in [long_ago, never_served, in_quarantine] {
+        assert_eq!(does(&waking(in_vain)), "start 2 on real1 (port 8081)");
     }
     let frozen = waking(|h| {
         h.puts("real2", Life::Frozen, "1");
