@@ -11,13 +11,13 @@ use crate::support::site::Site;
 
 const PAIRS: usize = 7;
 /// Of `wrk`: one thread, so that nginx has the rest of two cores.
-const LOAD: [&str; 3] = ["-t1", "-c16", "-d5s"];
+const LOAD: [&str; 3] = ["-t1", "-c16", "-d3s"];
 
-/// By the sample application, and by the stand-in, which leaves more of the processor to nginx.
+/// By the stand-in, which leaves most of the processor to nginx, and by the sample application.
 pub(crate) fn pool() {
     let real = |site: &Site| Manifest::real(site, &stamp(0));
     let stub = |site: &Site| Manifest::stub(site, "1");
-    for (name, manifest) in [("sample", &real as &dyn Fn(&Site) -> Manifest), ("stand-in", &stub)] {
+    for (name, manifest) in [("stand-in", &stub as &dyn Fn(&Site) -> Manifest), ("sample", &real)] {
         let (by_address, by_pool) = (Site::new(), Site::pooled());
         by_address.deploy(&manifest(&by_address));
         by_pool.deploy(&manifest(&by_pool).set("proxy.upstream", json!("pool")));
