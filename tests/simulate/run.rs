@@ -61,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) tally: Tally,
     /// Starts of a release that did not come to serve, and how much others had done by the last of them.
     pub(crate) tries: (BTreeMap<ReleaseId, u32>, u32),
+    /// When a reload was sent last that had no effect, if nothing new has happened since.
+    pub(crate) lost: Option<u64>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -90,6 +92,7 @@ impl Run {
             hasty: 0,
             tally: Tally { told: tells.then(Vec::new), ..Tally::default() },
             tries: (BTreeMap::new(), 0),
+            lost: None,
             violations: Vec::new(),
             world,
         };
@@ -243,6 +246,7 @@ impl Run {
         (self.tally.began, self.tally.acts) = (0, Vec::new());
         if self.slotds[index].is_told(self.now()) {
             self.tries.0.clear();
+            self.lost = None;
         }
         let forgotten = self.is_forgotten(index);
         let fate = self.slotds[index].pass(&self.world, &mut self.tally);
@@ -281,6 +285,7 @@ impl Run {
     }
 
     fn dies(&mut self, index: usize) {
+        self.lost = None;
         let pause = 200 + self.dice.below(5_000);
         let now = self.now();
         self.slotds[index].starts_again(now + pause);
@@ -309,6 +314,8 @@ impl Run {
         self.judge_outcome(&outcome, changes);
         self.judge_tries();
         self.judge_drain();
+        self.judge_whose();
+        self.judge_pauses();
         let rests = outcome.stepped.is_empty() && outcome.plan.services.iter().all(|s| !matches!(s.next, Next::Step(_)));
         if rests && self.slotds[index].until.is_some() && outcome.again.is_none_or(|again| again.as_secs() >= 20) {
             self.forgets(index);
@@ -342,6 +349,7 @@ impl Run {
     fn happens(&mut self, what: What) {
         *self.befallen.entry(what.kind()).or_default() += 1;
         self.tries.0.clear();
+        self.lost = None;
         if what.is_wish() {
             let rests = self.now() > self.moved + 100_000;
             self.hasty += u32::from(!rests);
