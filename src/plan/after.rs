@@ -63,7 +63,7 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
     if !case.live().is_some_and(|live| case.answers(live)) {
         return None;
     }
-    if is_awaited(case, record, release) || may_be_asked_for(case, record) {
+    if is_awaited(case, record, release) || case.may_be_asked_for(record) {
         return None;
     }
     if !record.served {
@@ -78,13 +78,6 @@ fn why_stop(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> Opti
 /// Whether what runs in a slot is what should serve and does not.
 pub(super) fn is_awaited(case: &Case<'_>, record: &SlotRecord, release: Option<&Release>) -> bool {
     release.is_some_and(|r| record.release.as_ref() == Some(&r.id) && !deploy::serves(case, r))
-}
-
-/// Whether it cannot be told that something else is asked for: of a candidate not while the jar is not there, of a standby not while
-/// it cannot be read.
-pub(super) fn may_be_asked_for(case: &Case<'_>, record: &SlotRecord) -> bool {
-    let dark = case.seen.jar.unknown().or(case.seen.env_file.unknown()).is_some();
-    dark || (!record.served && case.wanted.is_err())
 }
 
 /// Whether the policy keeps no standby, or no longer.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::model::desired::Promote;
 use crate::model::id::{ReleaseId, SlotName};
 use crate::model::ledger::FailureKind;
-use crate::model::observed::{ObservedSlot, Occupant, Owner};
+use crate::model::observed::ObservedSlot;
 use crate::model::release::Release;
 use crate::model::status::{HoldKind, Reason};
 use crate::model::wake::Wake;
 use crate::plan::boot;
+use crate::plan::conflict;
 use crate::plan::facts::{BAD_ANSWERS, Case};
 use crate::plan::freeze;
 use crate::plan::heal;
@@ -92,7 +93,7 @@ fn candidate<'a>(case: &Case<'a>, release: &ReleaseId) -> Option<&'a SlotName> {
     all.iter().find(|slot| case.is_ready(slot)).or_else(|| all.first()).copied()
 }
 
-/// `promote: manual` holds a ready candidate while something else serves.
+/// `promote: manual` holds a ready candidate while another release serves: a restart brings nothing new.
 fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
     let ledger = case.ledger();
     let back = ledger.person.rollback.as_ref().is_some_and(|r| r.to == release.id);
@@ -100,7 +101,8 @@ fn gate(case: &Case<'_>, slot: &SlotName, release: &Release) -> Ruling {
     // Somebody else on the live slot's port serves only if the proxy says so.
     let served =
         case.live().is_some_and(|live| case.is_fit(live) && (case.process(live).is_some() || case.proxied() == Some(live)));
-    if case.spec.slot_policy.promote == Promote::Auto || back || promoted || !served || case.was_last(release) {
+    let same = case.live().and_then(|live| case.release(live)) == Some(&release.id) || case.was_last(release);
+    if case.spec.slot_policy.promote == Promote::Auto || back || promoted || !served || same {
         return Ruling::clear();
     }
     Ruling::block(hold(
@@ -296,8 +298,20 @@ fn memory(case: &Case<'_>) -> Ruling {
 fn make_free(case: &Case<'_>, slot: &SlotName) -> Ruling {
     match case.process(slot) {
         Some(_) if is_in_vain(case, slot) => Ruling::block(lead::port_is_anothers(case, slot, "on which the live slot serves")),
-        Some(_) if !case.is_stopping(slot) => stop(case, slot, format!("{slot} is needed")),
+        Some(_) if !case.is_stopping(slot) => spared(case, slot).unwrap_or_else(|| stop(case, slot, format!("{slot} is needed"))),
         Some(_) | None => in_the_way(case, slot).map_or_else(Ruling::clear, Ruling::block),
+    }
+}
+
+/// A candidate of the manifest's release, were its jar only readable, gives way to nothing else: until its deadline it is waited for,
+/// and what is ready already is what a person or the jar will decide about.
+fn spared(case: &Case<'_>, slot: &SlotName) -> Option<Ruling> {
+    let record = case.record(slot).filter(|r| r.condemned.is_none() && case.may_be_asked_for(r))?;
+    let age = case.since(&record.boot, record.since).unwrap_or_default();
+    match () {
+        () if case.is_ready(slot) => Some(Ruling::clear()),
+        () if age < case.spec.health.deadline => Some(Ruling::block(heal::starting(case, slot, age))),
+        () => None,
     }
 }
 
@@ -309,7 +323,7 @@ pub(super) fn in_the_way(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if case.process(slot).is_some() {
         return Some(ending(case, slot));
     }
-    (!is_free(case, slot)).then(|| port_taken(case, slot))
+    (!is_free(case, slot)).then(|| conflict::port_taken(case, slot))
 }
 
 /// Stops an idle slot, or says why that would not be safe.
@@ -365,44 +379,5 @@ fn stopping(case: &Case<'_>, slot: &SlotName) -> Hold {
         until: format!("it ends; after {} s it is killed", timeout.as_secs()),
         again: timeout.saturating_sub(elapsed.unwrap_or_default()).max(Duration::from_millis(100)),
         wakes: process.map(Wake::Exit).into_iter().collect(),
-    }
-}
-
-/// Who holds the port, as a sentence each.
-fn port_taken(case: &Case<'_>, slot: &SlotName) -> Hold {
-    let port = case.slot(slot).map_or(0, |s| s.port.0);
-    let mut sentences: Vec<_> = case.occupants(slot).iter().map(|o| sentence(o, port)).collect();
-    if let Some(holder) = case.start_port(slot).and_then(|port| case.holder(port)).filter(|_| sentences.is_empty()) {
-        sentences.push(format!("the process of {holder} has the port that {slot} is to get"));
-    }
-    hold(Reason::PortTaken, sentences.join("; "), "it ends by itself when the port is free", pace::WORLD)
-}
-
-/// One sentence for each kind of conflict.
-pub(super) fn sentence(occupant: &Occupant, port: u16) -> String {
-    match occupant {
-        Occupant::SameApp { identity, evidence, .. } => {
-            format!("port {port} is held by process {} of the same application ({evidence})", identity.pid)
-        }
-        Occupant::Stranger { owner, address } => format!("{} listens on {address}", who(owner)),
-        Occupant::BoundNotListening => {
-            format!("a socket is bound to port {port} and does not listen; no table says whose (`ss -ap` as root may)")
-        }
-        Occupant::Outgoing { owner, remote } => format!(
-            "{} uses port {port} as the source of a connection to {remote}; keep it out of net.ipv4.ip_local_port_range",
-            who(owner)
-        ),
-        Occupant::Inherited { owner } => {
-            format!("{} has inherited the listening socket of port {port} from a process that has ended", who(owner))
-        }
-    }
-}
-
-fn who(owner: &Owner) -> String {
-    match owner {
-        Owner::Process { pid, user, command, seconds } => {
-            format!("process {pid} of user {user}, running since {seconds} s (`{command}`),")
-        }
-        Owner::Unseen => "a process that slotd may not see".to_owned(),
     }
 }

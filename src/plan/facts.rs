@@ -270,8 +270,10 @@ impl<'a> Case<'a> {
         let Some(nginx) = self.nginx() else { return 0 };
         let accepting = || nginx.workers.iter().filter(|w| w.accepting);
         let old = accepting().filter(|w| reload.workers.contains(&(w.pid, w.start))).count();
-        // Those of a reload that was not applied, or never sent because we died, are the only ones there are.
-        let never = reload.failed || self.now.at.since(reload.at) >= RELOAD_AGAIN;
+        // Those of a reload that was not applied, or never sent because we died, are the only ones there are. One that was given up may
+        // be applied all the same, noted with those of two generations: nginx has to say that it runs an older one, or time tells.
+        let older = self.seen.route.loaded.known().is_some_and(|loaded| loaded.generation < reload.generation);
+        let never = (reload.failed && older) || self.now.at.since(reload.at) >= RELOAD_AGAIN;
         if never && old == accepting().count() { 0 } else { old }
     }
 
@@ -291,6 +293,15 @@ impl<'a> Case<'a> {
         let all = self.alternatives(not);
         let served = |slot: &&SlotName| self.record(slot).is_some_and(|record| record.served);
         if all.is_empty() { self.others_ready(not).into_iter().filter(served).collect() } else { all }
+    }
+
+    /// Every other slot that is ready, given up or not, the better ones first: for when nothing else is left.
+    pub(super) fn last_resorts(&self, not: &SlotName) -> Vec<&'a SlotName> {
+        let barred = |slot: &SlotName| self.barrier(self.release(slot)).is_some();
+        let fit = |slot: &&SlotName| *slot != not && self.is_ready(slot) && !self.is_stopping(slot) && !barred(slot);
+        let mut all: Vec<_> = self.places().into_iter().filter(fit).collect();
+        all.sort_by_key(|slot| self.has_failed(slot));
+        all
     }
 
     /// Every other slot that is ready and whose release is not in quarantine, whether it has served or not.
@@ -345,5 +356,12 @@ impl<'a> Case<'a> {
     /// What identifies the live process, for a restart that a person asked for.
     pub(super) fn live_identity(&self) -> Option<&'a Identity> {
         self.live().and_then(|slot| self.process(slot)).map(|p| &p.identity)
+    }
+
+    /// Whether it cannot be told that something else is asked for than what a slot has: of a candidate not while the jar is not there, of
+    /// a standby not while it cannot be read.
+    pub(super) fn may_be_asked_for(&self, record: &SlotRecord) -> bool {
+        let dark = self.seen.jar.unknown().or(self.seen.env_file.unknown()).is_some();
+        dark || (!record.served && self.wanted.is_err())
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn keep(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) 
 fn is_done_with(case: &Case<'_>, slot: &SlotName, release: Option<&Release>) -> bool {
     let served = case.record(slot).filter(|record| record.served);
     let serves = case.live().is_some_and(|live| case.answers(live));
-    serves && served.is_some_and(|record| !after::is_awaited(case, record, release) && !after::may_be_asked_for(case, record))
+    serves && served.is_some_and(|record| !after::is_awaited(case, record, release) && !case.may_be_asked_for(record))
 }
 
 fn freeze(case: &Case<'_>, slot: &SlotName) -> Ruling {

@@ -194,8 +194,26 @@ fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
         Some(_) => release.map_or_else(Ruling::clear, |release| restart(case, live, release)),
         None => if release.is_some_and(|r| stays(case, live, r)) { Ruling::clear() } else { freeze::wake(case, live) }
             .then(|| barred(case, live))
-            .then(|| release.map_or_else(Ruling::clear, |release| give_up(case, release).then(|| restart(case, live, release)))),
+            .then(|| release.map_or_else(Ruling::clear, |release| give_up(case, release)))
+            .then(|| last_resort(case, live, release))
+            .then(|| release.map_or_else(Ruling::clear, |release| restart(case, live, release))),
     }
+}
+
+/// Whatever is ready, although it was given up or has served nobody yet, where nothing can be started, or only what fails every time.
+fn last_resort(case: &Case<'_>, live: &SlotName, release: Option<&Release>) -> Ruling {
+    let in_vain = release.is_none_or(|r| case.ledger().quarantine.contains_key(&r.id) || is_spent(case, r));
+    match case.last_resorts(live).first().filter(|_| in_vain) {
+        Some(to) => go_over(case, live, to, &format!("{live} is dead, and nothing else comes up")),
+        None => Ruling::clear(),
+    }
+}
+
+/// Whether a release has failed, as it started or later, as often as the policy allows.
+fn is_spent(case: &Case<'_>, release: &Release) -> bool {
+    let kinds = [FailureKind::Crash, FailureKind::Start];
+    let failures = pace::failures(case.ledger(), &release.id, &kinds, &case.now.boot, case.now.at);
+    failures.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX)
 }
 
 /// A release that fails again and again where the traffic leads gives way to one that was good before it and can be started.

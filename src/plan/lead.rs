@@ -116,22 +116,24 @@ pub(super) fn reloading(case: &Case<'_>) -> Ruling {
         // Late or not, and whatever stands on disk by now: which slot users reach depends on the worker that they meet.
         return Ruling::block(under_way(case));
     }
-    if !current || case.nginx().is_none() || (loaded && case.old_workers() == 0) {
+    if !current || case.seen.route.nginx.is_absent() || (loaded && case.old_workers() == 0) {
         return Ruling::clear();
-    }
-    if reload.failed {
-        // slotd ended between noting that the include goes back and writing it.
-        return back(case).map_or_else(Ruling::clear, |from| put_back(case, from));
-    }
-    if loaded || elapsed < RELOAD_DEADLINE {
-        return Ruling::block(under_way(case));
     }
     let again = RELOAD_AGAIN.saturating_sub(elapsed);
     match back(case) {
+        _any if !reload.failed && (loaded || elapsed < RELOAD_DEADLINE) => Ruling::block(under_way(case)),
+        // Also where slotd ended between noting that the include goes back and writing it.
         Some(from) => put_back(case, from),
-        None if again.is_zero() => Ruling::clear(),
+        None if is_unread(case) => Ruling::block(not_applied(case, again.max(pace::WORLD))),
+        None if reload.failed || again.is_zero() => Ruling::clear(),
         None => Ruling::block(not_applied(case, again)),
     }
+}
+
+/// Whether what serves can be told from what nginx says, but not whether it answers: then it may be the better one of two.
+fn is_unread(case: &Case<'_>) -> bool {
+    let from = case.loaded().or_else(|| case.proxied()).and_then(|from| case.slot(from));
+    from.is_some_and(|slot| slot.process.unknown().or(slot.occupants.unknown()).or(slot.probe.unknown()).is_some())
 }
 
 fn under_way(case: &Case<'_>) -> Hold {

@@ -14,6 +14,7 @@
 
 mod after;
 mod boot;
+mod conflict;
 mod deploy;
 pub mod drift;
 mod facts;

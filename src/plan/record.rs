@@ -43,7 +43,8 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
     match act {
         Act::WriteInclude { form, targets, live, put_back } => {
             ledger.route = Some(text(ledger, *form, targets, with));
-            ledger.leaving = with.live.clone().filter(|from| from != live && !put_back);
+            // A reload that is given up may still be applied, and then this is what it leaves.
+            ledger.leaving = with.live.clone().filter(|from| from != live || *put_back);
             if *put_back {
                 ledger.reload.iter_mut().for_each(|reload| reload.failed = true);
                 ledger.cutover = None;

@@ -1,5 +1,8 @@
 //! What the exploration of the planner's states found (tests/explore), each played on the real loop.
 
+use std::time::Duration;
+
+use slotd::model::desired::Promote;
 use slotd::model::status::Reason;
 use slotd::plan::person::Decision;
 
@@ -115,4 +118,34 @@ fn a_release_that_fails_where_the_traffic_leads_gives_way_to_the_last_good_one()
         stage.keep(600);
         assert!(stage.live().ends_with("webservice-1"), "{}", stage.world.story());
     }
+}
+
+#[test]
+fn a_restart_that_failed_once_and_is_tried_again_awaits_no_promotion() {
+    let stage = Stage::serving_as(&["1"], |spec| {
+        spec.slot_policy.promote = Promote::Manual;
+        spec.slot_policy.max_attempts = 1;
+    });
+    stage.world.build(&stage.spec, exits());
+    stage.decide(&Decision::Restart);
+    stage.keep(60);
+    stage.is("real1 webservice-1");
+    stage.world.build(&stage.spec, Behaviour::good());
+    stage.decide(&Decision::Retry);
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-1");
+}
+
+#[test]
+fn what_came_up_too_late_serves_where_nothing_else_comes_up_at_all() {
+    let mut stage = Stage::empty();
+    stage.spec.health.deadline = Duration::from_secs(20);
+    stage.spec.slot_policy.max_attempts = 1;
+    stage.world.build(&stage.spec, Behaviour { ends: Some(4_000), ..exits() });
+    stage.world.accept(&stage.goal());
+    stage.keep(1);
+    stage.wants("2", Behaviour { listens: Some(30_000), ..Behaviour::good() });
+    stage.world.accept(&stage.goal());
+    stage.keep(120);
+    stage.is("real2 webservice-2");
 }

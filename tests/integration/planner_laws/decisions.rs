@@ -250,6 +250,53 @@ fn an_include_goes_back_from_what_has_failed_also_to_what_answers_badly() {
     assert_ne!(does(&host(true, true)), back);
 }
 
+#[test]
+fn a_reload_is_waited_for_also_while_nginx_cannot_be_asked() {
+    let host = |seconds: u64| {
+        usual(|h| {
+            h.asks("3");
+            h.reloads(seconds * 1_000);
+            h.text(|t| t.targets = vec![Target { slot: slot("real1"), port: Port(8081) }]);
+            h.route().nginx = unknown();
+            h.mute();
+        })
+    };
+    assert_eq!((does(&host(2)), waits(&host(2))), ("nothing".to_owned(), vec![Reason::Reloading]));
+    assert_eq!(does(&host(40)), "start 3 on real2 (port 8082)", "it is not waited for without an end");
+}
+
+#[test]
+fn a_lost_reload_is_not_sent_again_while_nobody_can_read_whether_the_live_slot_is_the_better_one() {
+    let host = |unread: bool| {
+        usual(|h| {
+            h.asks("1");
+            two(h);
+            h.reloads(40_000);
+            if unread {
+                h.place("real1").occupants = unknown();
+                h.process("real1").listens = unknown();
+            }
+        })
+    };
+    assert_eq!(does(&host(false)), "write the include, leading to real1");
+    assert_eq!((does(&host(true)), waits(&host(true))), ("nothing".to_owned(), vec![Reason::ReloadNotApplied]));
+}
+
+#[test]
+fn the_workers_of_a_reload_that_was_given_up_and_is_applied_all_the_same_are_waited_for() {
+    let host = usual(|h| {
+        h.asks("1");
+        two(h);
+        h.spec(|spec| spec.slot_policy.standby = Standby::Stopped);
+        h.reloads(8_000);
+        h.loads(6, "real2");
+        h.route().proxied = Observation::Known(slot("real2"));
+        h.ledger().reload.iter_mut().for_each(|reload| reload.failed = true);
+    });
+    assert_eq!(does(&host), "nothing");
+    assert!(waits(&host).contains(&Reason::Reloading), "{:?}", waits(&host));
+}
+
 // The live slot.
 
 #[test]
