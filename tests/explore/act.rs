@@ -161,7 +161,7 @@ impl<'a> Mind<'a> {
 
     /// Compares what was decided without a fact with what is decided with it.
     fn weigh(&mut self, at: u32, world: &World, variant: Variant) {
-        let Some(gap) = variant.gap.filter(|_| self.given.config.weighs) else { return };
+        let Some(gap) = variant.gap else { return };
         let whole = self.decide(world, Variant { gap: None, ..variant });
         let rash = crate::check::rash(&self.looks, (world, gap), self.decided(at), self.decided(whole));
         self.decided[at as usize].rash = rash;

@@ -9,7 +9,7 @@ use slotd::plan::{Next, ServicePlan};
 use crate::act::{Decided, Look, Mind};
 use crate::config::Given;
 use crate::label::Label;
-use crate::model::{Life, Text, World};
+use crate::model::{Life, Mem, Text, World};
 use crate::see::Gap;
 
 /// What a law speaks of, each of which must come about somewhere: a law about what never happens says nothing.
@@ -87,37 +87,70 @@ pub(crate) fn wordless(planned: &ServicePlan) -> Option<String> {
     }
 }
 
-/// Acts that lead traffic elsewhere, end a process, or say for good that one has failed or is gone.
-const GRAVE: [&str; 9] =
-    ["write_include", "reload", "cutover", "stop", "freeze", "kill", "record_failure", "forget", "quarantine"];
+/// Acts that lead traffic elsewhere or end a process.
+const GRAVE: [&str; 6] = ["write_include", "reload", "cutover", "stop", "freeze", "kill"];
 
 /// Law 5: a fact that cannot be read may hold a step up, but none of weight is taken that the whole look does not take.
 pub(crate) fn rash(looks: &[Rc<Look>], (world, gap): (&World, Gap), decided: &Decided, whole: &Decided) -> Option<String> {
     let act = |of: &Decided| of.look.map(|look| &looks[look as usize - 1].act);
+    let known = behind(world, whole);
     Case::StepDespiteGap.note(act(decided).is_some_and(|act| GRAVE.contains(&act.kind())));
+    let seen = act(decided).filter(|now| is_blind((world, &known), gap, now, act(whole)) && act(whole) != Some(now));
+    let done = written(&world.mem, &behind(world, decided).mem, &known.mem, gap).map(str::to_owned);
+    let what = done.or_else(|| seen.map(ToString::to_string));
+    let instead = act(whole).map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    what.map(|act| format!("S15: `{act}` when {gap:?} cannot be read, where the whole look does {instead}"))
+}
+
+/// The host with what the silent steps of a look have written down.
+fn behind(world: &World, decided: &Decided) -> World {
+    decided.silent.last().map_or(*world, |(_, trace)| trace.on(*world))
+}
+
+/// Whether a step is of weight where a fact could not be read; `known` is the host as the whole look leaves it.
+fn is_blind((world, known): (&World, &World), gap: Gap, now: &Act, whole: Option<&Act>) -> bool {
     let real = |at: u8| format!("real{}", at + 1);
-    let blind = |act: &Act| match (act, gap) {
+    // The slot that an act leads traffic to: the whole look may take it there by a flag, where without a witness the file is written.
+    let leads = |act: &Act| match act {
+        Act::Cutover { to, .. } | Act::WriteInclude { live: to, .. } => Some(to.clone()),
+        _other => None,
+    };
+    match (now, gap) {
         (Act::WriteInclude { .. }, Gap::Include) => true,
         // Words that lead nobody elsewhere may come before what the whole look takes first, and be loaded once more.
-        (Act::WriteInclude { live, .. }, _other) => world.reached()[0].is_some_and(|at| live.as_str() != real(at)),
+        (Act::WriteInclude { live, .. }, _other) => {
+            world.reached()[0].is_some_and(|at| live.as_str() != real(at)) && whole.and_then(leads).as_ref() != Some(live)
+        }
         (Act::Reload { moves: None, .. }, _any) => false,
         (Act::Start { slot, .. }, Gap::Process(at) | Gap::Port(at)) => slot.as_str() == real(at),
-        // What is ended anyway may be ended earlier while something else is held up: what a person takes down, and a candidate that
-        // has failed, which S8 does not protect either.
+        // What is ended anyway may be ended earlier while something else is held up: what a person takes down, what has failed by the
+        // whole look too, as a candidate, which S8 does not protect either, or without an answer, and what has not come up in time.
         (Act::Stop { slot, .. } | Act::Freeze { slot, .. } | Act::Kill { slot, .. }, _any) => {
-            let condemned = (0..3).any(|at| slot.as_str() == real(at) && failed(world, at));
-            !world.mem.down && !condemned
+            let late = |at: u8| known.mem.recs[usize::from(at)].past && known.slots[usize::from(at)].life == Life::Boot;
+            let given_up = |at: u8| known.mem.recs[usize::from(at)].condemned && known.slots[usize::from(at)].life != Life::Ready;
+            let over = (0..3).any(|at| slot.as_str() == real(at) && (failed(known, at) || given_up(at) || late(at)));
+            !world.mem.down && !over
         }
         (act, _any) => GRAVE.contains(&act.kind()),
-    };
-    let known = |kind: &str| whole.silent.iter().any(|(known, _)| *known == kind);
-    let mut silent = decided.silent.iter().map(|(kind, _)| *kind);
-    // What is written down of a slot's process is judged where that process is what could not be read; a step that is held up by
-    // anything else lets what would be written down behind it come first.
-    let process = matches!(gap, Gap::Process(_));
-    let silent = silent.find(|kind| process && GRAVE.contains(kind) && !known(kind)).map(str::to_owned);
-    let visible = || act(decided).filter(|now| blind(now) && act(whole) != Some(now)).map(ToString::to_string);
-    silent.or_else(visible).map(|act| format!("S15: `{act}`, which the whole look does not take, when {gap:?} cannot be read"))
+    }
+}
+
+/// What is said for good of a slot's process, or of its release, that could not be read: that it has failed, or is gone. What is said
+/// of another slot may come first where a step before it is held up.
+fn written(before: &Mem, after: &Mem, whole: &Mem, gap: Gap) -> Option<&'static str> {
+    let Gap::Process(at) = gap else { return None };
+    let rec = |mem: &Mem| mem.recs[usize::from(at)];
+    let of = rec(before);
+    let quarantined = |mem: &Mem| mem.quarantine & (1 << of.rel.min(7)) != 0;
+    let elsewhere = before.recs.iter().filter(|other| other.on && other.rel == of.rel).count() > 1;
+    let more = |is: &dyn Fn(&Mem) -> bool| is(after) && !is(before) && !is(whole);
+    match () {
+        () if !of.on => None,
+        () if more(&|mem| !rec(mem).on) => Some("forget"),
+        () if more(&|mem| rec(mem).condemned) || more(&|mem| !rec(mem).process && !rec(mem).cookie) => Some("record_failure"),
+        () if more(&quarantined) && !elsewhere => Some("quarantine"),
+        () => None,
+    }
 }
 
 /// What a transition breaks.

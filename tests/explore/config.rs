@@ -84,9 +84,6 @@ pub(crate) struct Config {
     pub(crate) faults: Families,
     /// Time passes at every moment that it may, although nobody waits for it: only to check that this makes no difference.
     pub(crate) eager: bool,
-    /// Whether S15 is asked: not over the cover, where it still names steps that come earlier than in a whole look, of which nobody
-    /// has shown yet that each is harmless.
-    pub(crate) weighs: bool,
     /// How a JVM is to be started; a jar that is unpacked first is one more thing that a crash can leave half done.
     pub(crate) boot: Boot,
 }
@@ -230,7 +227,7 @@ impl Config {
         let desired = desired.collect();
         let made = |rel: u8| [0, 1].map(|l| Release::new(&label(rel, l), digest(rel), launch(self.boot), None));
         let releases = (0..u8::try_from(RELEASES).unwrap_or(0)).map(made).collect();
-        Given { config: self, service, names, releases, specs, desired, older: crate::model::Mem::default() }
+        Given { config: self, service, names, releases, specs, desired, older: crate::act::forgotten() }
     }
 }
 

@@ -30,7 +30,6 @@ pub(crate) fn plain() -> Config {
         budget: 0,
         faults: Families::all(),
         eager: false,
-        weighs: true,
         boot: Boot::Jar,
     }
 }
@@ -91,35 +90,72 @@ pub(crate) fn by_name() -> Vec<Config> {
 /// One value of a parameter; a family of faults is a parameter with the one value that it is in.
 type Item = (usize, usize);
 
-/// What makes a host large: each of these makes several times as many states.
-const LARGE: [(&[Item], usize); 8] = [
-    (&[(SLOTS, 1)], 2),
-    (&[(GOAL, 2)], 2),
-    (&[(GOAL, 0)], 1),
-    (&[(CUTOVER, 1)], 1),
-    (&[(BEGIN, 1)], 1),
-    (&[(STANDBY, 1)], 1),
-    (&[(ATTEMPTS, 1)], 1),
-    // A release that dies at any time, and nothing else to fall back on.
-    (&[(GOAL, 2), (STANDBY, 0)], 4),
+/// What makes a host large, or small, in quarters of a doubling as the explorations themselves have shown: values by themselves and
+/// together, and families of faults.
+const LARGE: [(&[Item], i32); 33] = [
+    (&[(CUTOVER, 1)], 12),
+    (&[(SLOTS, 1)], 10),
+    (&[(STANDBY, 1)], 4),
+    // Where nothing was deployed before, one release is all that is known, until a manifest asks for another one; it is a small host
+    // where that never comes up.
+    (&[(BEGIN, 1)], -20),
+    (&[(BEGIN, 1), (GOAL, 0)], 20),
+    (&[(BEGIN, 1), (GOAL, 2)], 20),
+    (&[(BEGIN, 1), (PERSON, 0)], 16),
+    (&[(BEGIN, 1), (MANIFEST, 0)], 24),
+    (&[(BEGIN, 2)], 4),
+    (&[(GOAL, 0)], 6),
+    (&[(GOAL, 2)], 16),
+    (&[(GOAL, 3)], 2),
+    (&[(ATTEMPTS, 1)], 4),
+    // What is promoted by a person alone is a candidate for ever: a release that dies at any time is a large host where it serves.
+    (&[(PROMOTE, 0), (GOAL, 0)], 4),
+    (&[(PROMOTE, 0), (GOAL, 2)], 14),
+    (&[(PROMOTE, 0), (GOAL, 2), (STANDBY, 0)], 8),
+    (&[(PROCESSES, 0)], 24),
+    (&[(PROCESSES, 0), (REBOOT, 0)], 8),
+    (&[(PROCESSES, 0), (SLOTS, 1)], 6),
+    (&[(REBOOT, 0), (SLOTS, 1)], 4),
+    (&[(PERSON, 0), (SLOTS, 1)], 6),
+    (&[(GOAL, 2), (PROCESSES, 0)], 14),
+    (&[(GOAL, 2), (REBOOT, 0)], 14),
+    (&[(GOAL, 2), (PERSON, 0)], 10),
+    (&[(GOAL, 2), (ATTEMPTS, 1)], 8),
+    (&[(PORTS, 0)], 8),
+    (&[(NGINX, 0)], 8),
+    (&[(INCLUDE, 0)], 12),
+    (&[(JARS, 0)], 6),
+    (&[(LEDGER, 0)], 12),
+    (&[(MANIFEST, 0)], 16),
+    (&[(REBOOT, 0)], 20),
+    (&[(PERSON, 0)], 20),
 ];
 
-/// Families of faults of a configuration of the cover: of a large host the fewer, so that each can be explored whole.
-fn together(size: usize) -> usize {
-    [3, 2].get(size).copied().unwrap_or(1)
-}
+/// Where a configuration of the cover is large enough: what two values need by themselves is more than this at the most.
+const ENOUGH: i32 = 32;
 
 const CUTOVER: usize = 0;
 const SLOTS: usize = 1;
 const STANDBY: usize = 2;
+const PROMOTE: usize = 4;
 const BEGIN: usize = 8;
 const GOAL: usize = 9;
 const ATTEMPTS: usize = 11;
+const PROCESSES: usize = 12;
+const PORTS: usize = 13;
+const NGINX: usize = 14;
+const INCLUDE: usize = 15;
+const JARS: usize = 16;
+const LEDGER: usize = 17;
+const MANIFEST: usize = 18;
+const REBOOT: usize = 19;
+const PERSON: usize = 20;
 
 /// A configuration from its choices.
 fn made(row: &[Item], number: usize) -> Config {
     let pick = |parameter: usize| row.iter().find(|item| item.0 == parameter).map_or(0, |item| item.1);
     let goal = [SECOND, BAD, DIES, HANGS][pick(GOAL)];
+    let begin = [Begin::Serving, Begin::Empty, Begin::Scripts][pick(BEGIN)];
     let families: Vec<_> = (VALUES.len()..).zip(Family::ALL).filter(|(at, _)| row.contains(&(*at, 0))).map(|(_, f)| f).collect();
     Config {
         name: format!("pair-{number:02}"),
@@ -132,15 +168,14 @@ fn made(row: &[Item], number: usize) -> Config {
         port_conflict: [PortConflict::SameApp, PortConflict::Own, PortConflict::Nothing][pick(6)],
         proxied: pick(7) == 0,
         attempts: [1, 2][pick(ATTEMPTS)],
-        begin: [Begin::Serving, Begin::Empty, Begin::Scripts][pick(BEGIN)],
-        wishes: vec![wish(FIRST), wish(goal)],
+        begin,
+        wishes: if begin == Begin::Serving { vec![wish(FIRST), wish(goal)] } else { vec![wish(goal), wish(FIRST)] },
         slotds: [1, 2][pick(10)],
         request: false,
         window: false,
         budget: 0,
         faults: Families::of(&families),
         eager: false,
-        weighs: false,
         boot: Boot::Jar,
     }
 }
@@ -166,11 +201,11 @@ fn all_pairs() -> Vec<(Item, Item)> {
     items.iter().flat_map(|a| behind(*a)).collect()
 }
 
-fn size(row: &[Item]) -> usize {
+fn size(row: &[Item]) -> i32 {
     LARGE.iter().filter(|(items, _)| items.iter().all(|item| row.contains(item))).map(|(_, larger)| larger).sum()
 }
 
-/// Sets one pair, then each parameter and a few families to what covers most of the open pairs so far.
+/// Sets one pair, then each parameter and as many families to what covers most of the open pairs, as long as the host stays small.
 fn filled((a, b): (Item, Item), open: &[(Item, Item)]) -> Vec<Item> {
     let mut row = vec![a, b];
     for (parameter, values) in VALUES.iter().enumerate() {
@@ -179,11 +214,16 @@ fn filled((a, b): (Item, Item), open: &[(Item, Item)]) -> Vec<Item> {
             row.extend(items.max_by_key(|item| worth(*item, &row, open)));
         }
     }
-    let families = |row: &[Item]| row.iter().filter(|item| item.0 >= VALUES.len()).count();
-    while families(&row) < together(size(&row)) {
+    loop {
         let items = (VALUES.len()..VALUES.len() + Family::ALL.len()).rev().map(|at| (at, 0));
-        let Some(best) = items.filter(|item| !row.contains(item)).max_by_key(|item| gain(*item, &row, open)) else { break };
-        if gain(best, &row, open) == 0 {
+        let fits = |item: &Item| {
+            let first = row.iter().all(|known| known.0 < VALUES.len());
+            !row.contains(item) && (first || size(&[&row[..], &[*item]].concat()) <= ENOUGH)
+        };
+        let Some(best) = items.filter(fits).max_by_key(|item| worth(*item, &row, open)) else { break };
+        // Faults of one family at least: a host that nothing befalls is explored by name.
+        let none = row.iter().all(|item| item.0 < VALUES.len());
+        if gain(best, &row, open) == 0 && !none {
             break;
         }
         row.push(best);
@@ -191,10 +231,11 @@ fn filled((a, b): (Item, Item), open: &[(Item, Item)]) -> Vec<Item> {
     row
 }
 
-/// Open pairs that an item would close; it is as good as none of them where it would make a large host larger.
-fn worth(item: Item, row: &[Item], open: &[(Item, Item)]) -> (bool, usize, bool) {
-    let (before, after) = (size(row), size(&[row, &[item]].concat()));
-    (after <= 1.max(before), gain(item, row, open), after == before)
+/// Open pairs that an item would close; it is as good as none of them where it would make the host too large.
+fn worth(item: Item, row: &[Item], open: &[(Item, Item)]) -> (bool, i32, usize) {
+    let after = size(&[row, &[item]].concat());
+    let fits = after <= ENOUGH;
+    (fits, if fits { 0 } else { -after }, gain(item, row, open))
 }
 
 fn gain(item: Item, row: &[Item], open: &[(Item, Item)]) -> usize {
@@ -235,7 +276,7 @@ fn has_family(config: &Config, word: &str) -> bool {
 
 /// Each parameter of a configuration in a word of its own.
 pub(crate) fn values(c: &Config) -> Vec<String> {
-    let goal = c.wishes.last().map_or(FIRST, |wish| wish.rel);
+    let goal = c.wishes.iter().map(|wish| wish.rel).max().unwrap_or(FIRST);
     vec![
         format!("cutover {:?}", c.cutover),
         format!("slots {}", c.slots),

@@ -17,7 +17,7 @@ pub(crate) const FIRST: u8 = 0;
 pub(crate) const SECOND: u8 = 1;
 /// Ends soon after its start, every time.
 pub(crate) const BAD: u8 = 2;
-/// Comes up and may end at any time later.
+/// Comes up and may end at any time while users reach it.
 pub(crate) const DIES: u8 = 3;
 /// Stays alive and never answers.
 pub(crate) const HANGS: u8 = 4;

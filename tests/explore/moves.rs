@@ -6,7 +6,7 @@ use crate::act::forgotten;
 use crate::config::{Given, Kind};
 use crate::family::{Families, Family};
 use crate::label::{Edge, Label};
-use crate::model::{BAD, DIES, HANGS, Life, Link, Mem, Rec, Slot, Text, World};
+use crate::model::{BAD, DIES, FIRST, HANGS, Life, Link, Mem, Rec, Slot, Text, World};
 
 /// One successor.
 pub(crate) type Successor = (Edge, Label, World);
@@ -98,7 +98,7 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets, pause:
     crate::request::request(given, out);
     if matches!(out.which, Which::Faults(_)) {
         for at in given.all() {
-            slot_faults(given, out, at);
+            slot_faults(out, at);
         }
         proxy_faults(given, out);
         if meets == Meets::All {
@@ -145,7 +145,8 @@ fn processes(out: &mut Out<'_>, at: u8) {
         (Life::Boot, BAD) => out.slot(Edge::Fair, Label::Ends(at), at, gone),
         (Life::Boot, HANGS) => {}
         (Life::Boot, _good) => ready(out, Edge::Fair, Label::Ready(at), at),
-        (Life::Ready, DIES) => out.slot(Edge::Free, Label::Ends(at), at, gone),
+        // It dies of what users ask it for; one that nobody reaches can still crash, which is a fault.
+        (Life::Ready, DIES) if out.from.reaches(at) => out.slot(Edge::Free, Label::Ends(at), at, gone),
         (Life::Ending | Life::Killed, _) => out.slot(Edge::Fair, Label::Ended(at), at, gone),
         (Life::Sick | Life::Wrong, _) => {
             ready(out, Edge::Free, Label::Recovers(at), at);
@@ -271,7 +272,7 @@ fn free(given: &Given, out: &mut Out<'_>) {
 }
 
 /// Faults of one slot.
-fn slot_faults(given: &Given, out: &mut Out<'_>, at: u8) {
+fn slot_faults(out: &mut Out<'_>, at: u8) {
     let slot = out.from.slots[usize::from(at)];
     if slot.alive() || slot.life == Life::Frozen {
         out.slot(Edge::Fault, Label::Crash(at), at, gone);
@@ -287,8 +288,7 @@ fn slot_faults(given: &Given, out: &mut Out<'_>, at: u8) {
         out.slot(Edge::Fault, Label::Taken(at), at, |s| s.stranger = true);
     }
     if !slot.stranger && slot.life == Life::None {
-        let rel = given.wish(0).rel;
-        let app = Slot { life: Life::Ready, rel, ..Slot::default() };
+        let app = Slot { life: Life::Ready, rel: FIRST, ..Slot::default() };
         out.slot(Edge::Fault, Label::SameApp(at), at, |s| *s = app);
     }
 }
@@ -315,7 +315,11 @@ fn proxy_faults(given: &Given, out: &mut Out<'_>) {
         out.change(Edge::Fault, label, |w| {
             let before = w.reached();
             w.flags ^= 1 << at;
-            before.into_iter().for_each(|slot| left(w, slot));
+            // Between a look and its step are milliseconds. Two edits in them, the one taking the other back, would leave connections
+            // that neither the look nor the file as it is read again can tell of; a step that finds the file edited is not done anyway.
+            if out.from.look == 0 {
+                before.into_iter().for_each(|slot| left(w, slot));
+            }
         });
     }
 }

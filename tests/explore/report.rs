@@ -111,13 +111,14 @@ fn live(graph: &mut Graph<'_>) -> u32 {
     parts.longest
 }
 
-/// Whether nothing answers and nothing is known, with its jar, but one release that never comes up: it is started ever more slowly and never given
+/// Whether nothing of ours answers and nothing is known, with its jar, but one release that never comes up: it is started ever more slowly and never given
 /// up, because there is nothing to give it up for. That is the planner's promise for such a host, so it is no cycle without progress.
 fn nothing_else(graph: &Graph<'_>, members: &[u32]) -> bool {
     let bad = (1 << crate::model::BAD) | (1 << crate::model::HANGS);
     members.iter().map(|at| graph.states.items[*at as usize]).all(|world| {
         let usable = world.mem.releases & !world.mem.quarantine & world.stored;
-        world.slots.iter().all(|slot| slot.life != crate::model::Life::Ready) && usable & !bad == 0
+        world.slots.iter().all(|slot| slot.life != crate::model::Life::Ready || !crate::see::is_known(*slot))
+            && usable & !bad == 0
     })
 }
 

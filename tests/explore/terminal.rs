@@ -43,7 +43,10 @@ fn justified(given: &Given, world: &World, reason: Reason) -> bool {
         Reason::PortTaken => slots().any(|(s, r)| s.stranger || (s.there() && (!s.ours || r.evidence))),
         Reason::ProxyDown | Reason::ProxyUnverified => !world.nginx.up,
         Reason::ConfigBroken => world.nginx.broken,
-        Reason::ArtifactMissing => world.jar == Jar::Gone,
+        // Of whatever release should be started: its bytes are neither in the store nor at the manifest's path.
+        Reason::ArtifactMissing => {
+            world.jar == Jar::Gone || mem.releases & !world.stored & !(u8::from(world.jar == Jar::Good) << wish.rel) != 0
+        }
         Reason::ArtifactUnfit => world.jar == Jar::Torn,
         Reason::ProbeSuspect => mem.health != wish.health + 1,
         Reason::RouteUnproven => world.nginx.up && (!given.config.proxied || world.nginx.cur.generation().is_none()),
