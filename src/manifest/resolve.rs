@@ -115,7 +115,7 @@ fn nginx(raw: raw::Nginx, folder: &Path) -> NginxSpec {
     }
 }
 
-/// `<include>.live`
+/// The include's path with an ending behind its name.
 fn beside(include: &Path, ending: &str) -> PathBuf {
     let mut name = include.as_os_str().to_owned();
     name.push(ending);

@@ -19,7 +19,7 @@ pub(super) fn port_taken(case: &Case<'_>, slot: &SlotName) -> Hold {
 }
 
 /// One sentence for each kind of conflict.
-pub(super) fn sentence(occupant: &Occupant, port: u16) -> String {
+fn sentence(occupant: &Occupant, port: u16) -> String {
     match occupant {
         Occupant::SameApp { identity, evidence, .. } => {
             format!("port {port} is held by process {} of the same application ({evidence})", identity.pid)

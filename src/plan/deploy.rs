@@ -212,12 +212,11 @@ fn attempt(case: &Case<'_>, release: &Release) -> Ruling {
 
 /// Too many failed starts: quarantine if something else serves or could be started instead, a growing pause otherwise.
 fn attempts(case: &Case<'_>, release: &Release) -> Ruling {
-    let of = |kinds: &[FailureKind]| pace::failures(case.ledger(), &release.id, kinds, &case.now.boot, case.now.at);
-    let starts = of(&[FailureKind::Start]);
     let serves = case.live().is_some_and(|live| case.is_fit(live));
     let other = |known: &Release| known.id != release.id;
     let spare = serves || target::staying(case).as_ref().is_some_and(other) || target::last_good(case).is_some_and(other);
-    if spare && starts.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX) {
+    if spare && case.is_exhausted(&release.id, &[FailureKind::Start]) {
+        let starts = case.failures(&release.id, &[FailureKind::Start]);
         let cause = starts.last().map_or_else(String::new, |f| f.why.clone());
         return Ruling::act(
             Act::Quarantine { release: release.id.clone(), cause },
@@ -225,7 +224,7 @@ fn attempts(case: &Case<'_>, release: &Release) -> Ruling {
             "it is not started again by itself",
         );
     }
-    let all = of(&[FailureKind::Start, FailureKind::World, FailureKind::Crash]);
+    let all = case.failures(&release.id, &[FailureKind::Start, FailureKind::World, FailureKind::Crash]);
     let rest = pace::remaining(&all, 0, case.now.at);
     if rest.is_zero() { Ruling::clear() } else { Ruling::block(heal::backing_off(release, all.len(), rest)) }
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::model::desired::{CutoverMode, ServiceSpec, Upstream};
 use crate::model::id::{Identity, Now, Port, ReleaseId, SlotName};
-use crate::model::ledger::{Cutover, Ledger, SlotRecord};
+use crate::model::ledger::{Cutover, Failure, FailureKind, Ledger, SlotRecord};
 use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedService, ObservedSlot, Occupant};
 use crate::model::release::Release;
 use crate::model::route::{Include, RouteForm, RouteText, Target};
 
 use crate::plan::hold::Hold;
 use crate::plan::lead::RELOAD_AGAIN;
+use crate::plan::pace;
 use crate::plan::way_back;
 
 /// Bad answers in a row before a live slot counts as not ready: one or two are a slow garbage collection, and a cutover for
@@ -297,9 +298,7 @@ impl<'a> Case<'a> {
 
     /// Every other slot that is ready, given up or not, the better ones first: for when nothing else is left.
     pub(super) fn last_resorts(&self, not: &SlotName) -> Vec<&'a SlotName> {
-        let barred = |slot: &SlotName| self.barrier(self.release(slot)).is_some();
-        let fit = |slot: &&SlotName| *slot != not && self.is_ready(slot) && !self.is_stopping(slot) && !barred(slot);
-        let mut all: Vec<_> = self.places().into_iter().filter(fit).collect();
+        let mut all: Vec<_> = self.ready_beside(not).filter(|slot| !self.is_stopping(slot)).collect();
         all.sort_by_key(|slot| self.has_failed(slot));
         all
     }
@@ -307,9 +306,13 @@ impl<'a> Case<'a> {
     /// Every other slot that is ready and whose release is not in quarantine, whether it has served or not.
     pub(super) fn others_ready(&self, not: &SlotName) -> Vec<&'a SlotName> {
         let quarantined = |slot: &SlotName| self.release(slot).is_some_and(|r| self.ledger().quarantine.contains_key(r));
-        let barred = |slot: &SlotName| self.barrier(self.release(slot)).is_some();
-        let fit = |slot: &&SlotName| *slot != not && self.is_ready(slot) && !quarantined(slot) && !barred(slot);
-        self.places().into_iter().filter(fit).collect()
+        self.ready_beside(not).filter(|slot| !quarantined(slot)).collect()
+    }
+
+    /// Every other slot that is ready and whose release may be gone to.
+    fn ready_beside(&self, not: &SlotName) -> impl Iterator<Item = &'a SlotName> {
+        let fit = move |slot: &&SlotName| *slot != not && self.is_ready(slot) && self.barrier(self.release(slot)).is_none();
+        self.places().into_iter().filter(fit)
     }
 
     /// Other slots that could take the traffic were they not stopped in place, the one that served before first.
@@ -363,5 +366,16 @@ impl<'a> Case<'a> {
     pub(super) fn may_be_asked_for(&self, record: &SlotRecord) -> bool {
         let dark = self.seen.jar.unknown().or(self.seen.env_file.unknown()).is_some();
         dark || (!record.served && self.wanted.is_err())
+    }
+
+    /// Failures of a release of these kinds, as [`pace::failures`] counts them.
+    pub(super) fn failures(&self, release: &ReleaseId, kinds: &[FailureKind]) -> Vec<Failure> {
+        pace::failures(self.ledger(), release, kinds, &self.now.boot, self.now.at)
+    }
+
+    /// Whether a release has failed in these ways as often as the policy allows.
+    pub(super) fn is_exhausted(&self, release: &ReleaseId, kinds: &[FailureKind]) -> bool {
+        let allowed = usize::try_from(self.spec.slot_policy.max_attempts).unwrap_or(usize::MAX);
+        self.failures(release, kinds).len() >= allowed
     }
 }

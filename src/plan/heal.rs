@@ -21,6 +21,9 @@ use crate::plan::step::Act;
 use crate::plan::target;
 use crate::plan::way_back;
 
+/// What a release fails by itself, as it starts or later.
+const OWN: [FailureKind; 2] = [FailureKind::Crash, FailureKind::Start];
+
 /// What the live slot needs before anything else is thought of. A release that has failed here before holds up no other one.
 pub(super) fn heal(case: &Case<'_>, target: Option<&Release>) -> Ruling {
     let ruling = needed(case);
@@ -42,8 +45,7 @@ fn is_another(case: &Case<'_>, target: Option<&Release>) -> bool {
 fn is_given_up(case: &Case<'_>, target: Option<&Release>) -> bool {
     let release = case.live().and_then(|live| case.release(live));
     let (Some(release), Some(target)) = (release, target) else { return false };
-    let kinds = [FailureKind::Crash, FailureKind::Start];
-    *release != target.id && !pace::failures(case.ledger(), release, &kinds, &case.now.boot, case.now.at).is_empty()
+    *release != target.id && !case.failures(release, &OWN).is_empty()
 }
 
 fn needed(case: &Case<'_>) -> Ruling {
@@ -202,25 +204,18 @@ fn dead(case: &Case<'_>, live: &SlotName) -> Ruling {
 
 /// Whatever is ready, although it was given up or has served nobody yet, where nothing can be started, or only what fails every time.
 fn last_resort(case: &Case<'_>, live: &SlotName, release: Option<&Release>) -> Ruling {
-    let in_vain = release.is_none_or(|r| case.ledger().quarantine.contains_key(&r.id) || is_spent(case, r));
+    let in_vain = release.is_none_or(|r| case.ledger().quarantine.contains_key(&r.id) || case.is_exhausted(&r.id, &OWN));
     match case.last_resorts(live).first().filter(|_| in_vain) {
         Some(to) => go_over(case, live, to, &format!("{live} is dead, and nothing else comes up")),
         None => Ruling::clear(),
     }
 }
 
-/// Whether a release has failed, as it started or later, as often as the policy allows.
-fn is_spent(case: &Case<'_>, release: &Release) -> bool {
-    let kinds = [FailureKind::Crash, FailureKind::Start];
-    let failures = pace::failures(case.ledger(), &release.id, &kinds, &case.now.boot, case.now.at);
-    failures.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX)
-}
-
 /// A release that fails again and again where the traffic leads gives way to one that was good before it and can be started.
 fn give_up(case: &Case<'_>, release: &Release) -> Ruling {
     let others = case.ledger().good.iter().filter(|id| **id != release.id);
     let spare = others.filter_map(|id| target::reachable(case, id)).any(|good| case.seen.stored.contains(&good.digest));
-    if !spare || !is_exhausted(case, release) {
+    if !spare || !case.is_exhausted(&release.id, &[FailureKind::Crash]) {
         return Ruling::clear();
     }
     Ruling::act(
@@ -236,7 +231,10 @@ fn give_up(case: &Case<'_>, release: &Release) -> Ruling {
 /// Whether the policy starts a crashed release again where it was, although another slot could take the traffic.
 fn stays(case: &Case<'_>, live: &SlotName, release: &Release) -> bool {
     let served_here = case.record(live).is_some();
-    case.spec.slot_policy.on_crash == OnCrash::Restart && served_here && !case.is_baking(live) && !is_exhausted(case, release)
+    case.spec.slot_policy.on_crash == OnCrash::Restart
+        && served_here
+        && !case.is_baking(live)
+        && !case.is_exhausted(&release.id, &[FailureKind::Crash])
 }
 
 /// First the traffic's new place is certain, then the failed release is judged, then the traffic moves.
@@ -254,7 +252,7 @@ fn judge(case: &Case<'_>, live: &SlotName, to: &SlotName, why: &str) -> Ruling {
     let known = case.ledger().releases.get(release);
     let cause = if case.is_baking(live) {
         format!("{why}, within bake after its cutover")
-    } else if known.is_some_and(|r| is_exhausted(case, r)) {
+    } else if known.is_some_and(|r| case.is_exhausted(&r.id, &[FailureKind::Crash])) {
         format!("{why}, {} times within ten minutes", case.spec.slot_policy.max_attempts)
     } else {
         return Ruling::clear();
@@ -264,12 +262,6 @@ fn judge(case: &Case<'_>, live: &SlotName, to: &SlotName, why: &str) -> Ruling {
         "another release serves in its place",
         "it is not started again by itself",
     )
-}
-
-/// Whether a release has crashed as often as the policy allows.
-fn is_exhausted(case: &Case<'_>, release: &Release) -> bool {
-    let crashes = pace::failures(case.ledger(), &release.id, &[FailureKind::Crash], &case.now.boot, case.now.at);
-    crashes.len() >= usize::try_from(case.spec.slot_policy.max_attempts).unwrap_or(usize::MAX)
 }
 
 /// What can be started again on the live slot: what served there, else the last good release.
@@ -287,8 +279,7 @@ fn restart(case: &Case<'_>, live: &SlotName, release: &Release) -> Ruling {
     if let Some(hold) = deploy::in_the_way(case, live) {
         return Ruling::block(hold);
     }
-    let kinds = [FailureKind::Crash, FailureKind::Start];
-    let failures = pace::failures(case.ledger(), &release.id, &kinds, &case.now.boot, case.now.at);
+    let failures = case.failures(&release.id, &OWN);
     let rest = pace::remaining(&failures, 1, case.now.at);
     if !rest.is_zero() {
         return Ruling::block(backing_off(release, failures.len(), rest));

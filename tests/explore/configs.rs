@@ -141,15 +141,20 @@ const PROMOTE: usize = 4;
 const BEGIN: usize = 8;
 const GOAL: usize = 9;
 const ATTEMPTS: usize = 11;
-const PROCESSES: usize = 12;
-const PORTS: usize = 13;
-const NGINX: usize = 14;
-const INCLUDE: usize = 15;
-const JARS: usize = 16;
-const LEDGER: usize = 17;
-const MANIFEST: usize = 18;
-const REBOOT: usize = 19;
-const PERSON: usize = 20;
+const PROCESSES: usize = of(Family::Processes);
+const PORTS: usize = of(Family::Ports);
+const NGINX: usize = of(Family::Nginx);
+const INCLUDE: usize = of(Family::Include);
+const JARS: usize = of(Family::Jars);
+const LEDGER: usize = of(Family::Ledger);
+const MANIFEST: usize = of(Family::Manifest);
+const REBOOT: usize = of(Family::Reboot);
+const PERSON: usize = of(Family::Person);
+
+/// The parameter of a family of faults: they come behind the policies.
+const fn of(family: Family) -> usize {
+    VALUES.len() + family as usize
+}
 
 /// A configuration from its choices.
 fn made(row: &[Item], number: usize) -> Config {

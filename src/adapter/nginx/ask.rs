@@ -109,8 +109,8 @@ fn agreed(service: &ServiceSpec, text: &RouteText, answers: &[(Asked, Result<Rep
     first.map_or(Observation::Absent, |(_, loaded)| Observation::Known(loaded))
 }
 
-/// `<generation> http://host:port`, or with the name of a pool, to the slot: of the text, else of the manifest, else the port's own name (nginx may still have
-/// an older text with other targets).
+/// `<generation> http://host:port`, or with the name of a pool, to the slot: of the text, else of the manifest, else the port's own
+/// name (nginx may still have an older text with other targets).
 fn said(service: &ServiceSpec, text: &RouteText, reply: &Reply) -> Result<Loaded, String> {
     let body = reply.body.as_deref().unwrap_or_default();
     let parsed = || {

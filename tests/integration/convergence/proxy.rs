@@ -132,18 +132,24 @@ fn a_configuration_that_is_unfit_for_flags_holds_the_cutover() {
     stage.is("real2 webservice-2");
 }
 
+/// What a person has written is kept for them, and written over when they say so.
+fn is_left_alone_until_a_person_says_so(mut stage: Stage, edit: Fault) {
+    stage.befall(edit);
+    stage.wants("3", Behaviour::good());
+    stage.world.holds(&stage.goal(), Reason::HandEdited);
+    stage.is("real2 webservice-2");
+    stage.decide(&Decision::Retry);
+    stage.world.converges(&stage.goal());
+    stage.is("real1 webservice-3");
+    assert_eq!(stage.world.see().kept.len(), 1);
+}
+
 #[test]
 fn an_edited_include_is_left_alone_until_a_person_says_so() {
     for change in [|_: &mut slotd::model::desired::ServiceSpec| {}, Stage::reload_mode] {
-        let mut stage = Stage::serving_as(&["1", "2"], change);
-        stage.befall(include(&stage, Some(Text::Edited(Some(port(8082))))));
-        stage.wants("3", Behaviour::good());
-        stage.world.holds(&stage.goal(), Reason::HandEdited);
-        stage.is("real2 webservice-2");
-        stage.decide(&Decision::Retry);
-        stage.world.converges(&stage.goal());
-        stage.is("real1 webservice-3");
-        assert_eq!(stage.world.see().kept.len(), 1);
+        let stage = Stage::serving_as(&["1", "2"], change);
+        let edit = include(&stage, Some(Text::Edited(Some(port(8082)))));
+        is_left_alone_until_a_person_says_so(stage, edit);
     }
 }
 
@@ -305,15 +311,9 @@ fn pools_that_were_deleted_are_written_again_without_a_reload() {
 
 #[test]
 fn edited_pools_are_left_alone_until_a_person_says_so() {
-    let mut stage = Stage::serving_as(&["1", "2"], Stage::pool_mode);
-    stage.befall(pools(&stage, Some(Pools::Edited)));
-    stage.wants("3", Behaviour::good());
-    stage.world.holds(&stage.goal(), Reason::HandEdited);
-    stage.is("real2 webservice-2");
-    stage.decide(&Decision::Retry);
-    stage.world.converges(&stage.goal());
-    stage.is("real1 webservice-3");
-    assert_eq!(stage.world.see().kept.len(), 1);
+    let stage = Stage::serving_as(&["1", "2"], Stage::pool_mode);
+    let edit = pools(&stage, Some(Pools::Edited));
+    is_left_alone_until_a_person_says_so(stage, edit);
 }
 
 #[test]
