@@ -297,6 +297,7 @@ mod tests {
             killing: None,
             condemned: None,
             thawed: None,
+            left: None,
             log: host.next_log(&web, &slot),
         };
         let ledger = Ledger { slots: [(slot.clone(), record)].into(), ..Ledger::default() };

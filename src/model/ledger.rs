@@ -80,6 +80,14 @@ impl Default for Ledger {
     }
 }
 
+impl Ledger {
+    /// When the traffic was last moved away from a slot, by a cutover of ours.
+    pub fn left(&self, slot: &SlotName) -> Option<Moment> {
+        let last = self.cutover.as_ref().filter(|cutover| cutover.from.as_ref() == Some(slot));
+        last.map(|cutover| cutover.at).or_else(|| self.slots.get(slot)?.left)
+    }
+}
+
 /// A jar that was hashed once; later bytes at the same place deploy nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolvedJar {
@@ -137,6 +145,9 @@ pub struct SlotRecord {
     /// When it was last continued after it had been stopped in place; a ledger of before that was possible has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thawed: Option<Moment>,
+    /// When a cutover left it, once another cutover has followed that left another slot; a ledger of before that was noted has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Moment>,
     /// Its log file.
     pub log: PathBuf,
 }

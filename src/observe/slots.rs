@@ -98,10 +98,9 @@ pub(super) fn count<H: Host>(
     open: &BTreeMap<Port, Observation<Vec<Connection>>>,
     watch: &mut ServiceWatch,
 ) {
-    let Some(cutover) = &ledger.cutover else { return };
     for (name, slot) in held.iter_mut().filter(|(_, slot)| slot.uncounted) {
-        let Some(open) = open.get(&slot.port).cloned() else { continue };
-        slot.traffic = open.map(|open| watch.counted(name, cutover.at, open, host.now().at));
+        let (Some(left), Some(open)) = (ledger.left(name), open.get(&slot.port).cloned()) else { continue };
+        slot.traffic = open.map(|open| watch.counted(name, left, open, host.now().at));
         slot.uncounted = false;
     }
 }
@@ -266,20 +265,19 @@ impl Look<'_> {
         }
     }
 
-    /// Counted only where a drain may have to be judged: on the slot that the last cutover left, up to the deadline, and then until
+    /// Counted only where a drain may have to be judged: on a slot that a cutover left, up to the deadline, and then until
     /// nothing was open once. Nothing leads there any more, and each count makes the kernel walk through all its connections.
     fn drains<H: Host>(&self, host: &H, ledger: &Ledger, process: Option<&ObservedProcess>, watch: &ServiceWatch) -> Drains {
-        let left = ledger.cutover.as_ref().filter(|c| c.from.as_ref() == Some(self.name) && process.is_some());
-        let Some(cutover) = left else { return Drains::No };
+        let Some(left) = process.and_then(|_| ledger.left(self.name)) else { return Drains::No };
         let now = host.now().at;
-        let late = now.since(cutover.at) >= self.spec.slot_policy.drain_deadline;
-        watch.emptied(self.name, cutover.at, now).filter(|_| late).map_or(Drains::Yes, Drains::Emptied)
+        let late = now.since(left) >= self.spec.slot_policy.drain_deadline;
+        watch.emptied(self.name, left, now).filter(|_| late).map_or(Drains::Yes, Drains::Emptied)
     }
 }
 
 /// What there is to know of a drain.
 enum Drains {
-    /// It was not left by the last cutover.
+    /// No cutover left it.
     No,
     /// Nothing was open at a count after the deadline, and nobody has come since.
     Emptied(Traffic),

@@ -188,11 +188,17 @@ fn route_first(case: &Case<'_>) -> Ruling {
     let first = case.spec.slots.first().map(|s| &s.name);
     let ruling = match (case.live(), first) {
         (None, Some(first)) if case.seen.route.include.is_absent() => lead::write(case, first),
-        (Some(live), _) if case.spec.port_of(live).is_some() && case.answers(live) && must_see(case) => lead::lead(case, live),
+        (Some(live), _) if may_be_led(case, live) && case.answers(live) && must_see(case) => lead::lead(case, live),
         (Some(_) | None, _) => lead::reloading(case),
     };
     let waits = ruling.holds.iter().any(|h| h.kind() == HoldKind::Progress);
     if ruling.step.is_some() || waits { ruling } else { Ruling::clear() }
+}
+
+/// Whether the include may be written for what serves: a place that no manifest names keeps the line that it came with, unless a text of
+/// ours stands there, which nginx has not loaded and which led to a release that nobody asks for any more.
+fn may_be_led(case: &Case<'_>, live: &SlotName) -> bool {
+    case.spec.port_of(live).is_some() || case.text().is_some()
 }
 
 /// Whether the route has to be put right before a slot is touched: for the flag form, because no witness but the file speaks, or
@@ -243,12 +249,24 @@ fn place(case: &Case<'_>, release: &Release) -> Ruling {
     // A slot that is being made free already needs no second one to be stopped.
     let ends = |r: &Ruling| r.holds.iter().any(|hold| hold.reason == Reason::Stopping);
     rulings.sort_by_key(|r| (!ends(r), r.step.is_none(), r.holds.first().map(Hold::kind)));
-    rulings.into_iter().next().unwrap_or_else(Ruling::clear)
+    rulings.into_iter().next().unwrap_or_else(|| astray(case))
 }
 
-/// Every slot but the one that serves; a live slot without a process is the best place of all.
+/// No slot is left but one that the include leads to although another one serves.
+fn astray(case: &Case<'_>) -> Ruling {
+    let (Some(live), Some(slot)) = (case.live(), case.on_disk()) else { return Ruling::clear() };
+    match case.process(slot) {
+        _any if slot == live => Ruling::clear(),
+        Some(_) => make_free(case, slot),
+        None => Ruling::block(contradiction(case, live, slot)),
+    }
+}
+
+/// Every slot but the one that serves, and the one that the include leads to although another one does; a live slot without a process is
+/// the best place of all.
 fn is_open_to_start(case: &Case<'_>, slot: &SlotName) -> bool {
-    case.live() != Some(slot) || (is_free(case, slot) && case.process(slot).is_none())
+    let strays = case.on_disk() == Some(slot) && case.live().is_some_and(|live| case.is_fit(live));
+    if case.live() == Some(slot) { is_free(case, slot) && case.process(slot).is_none() } else { !strays }
 }
 
 /// Nothing runs there, nobody holds its port, and no process of another slot is about to.
@@ -329,8 +347,10 @@ pub(super) fn in_the_way(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
 pub(super) fn stop(case: &Case<'_>, slot: &SlotName, why: String) -> Ruling {
     let Some(process) = case.process(slot) else { return Ruling::clear() };
     if let Some(live) = case.loaded().filter(|live| *live != slot && case.on_disk() == Some(slot)) {
-        // Only the file leads there: it says again what nginx does, whether that answers or not.
-        return lead::write(case, live).then(|| Ruling::block(contradiction(case, live, slot)));
+        // Only the file leads there: it says again what nginx does, unless it has the one of the two that answers.
+        let better = case.answers(slot) && !case.answers(live);
+        let write = if better { Ruling::clear() } else { lead::write(case, live) };
+        return write.then(|| Ruling::block(contradiction(case, live, slot)));
     }
     if let Some(hold) = safety::unsafe_to_stop(case, slot) {
         return Ruling::block(hold);
@@ -343,7 +363,7 @@ pub(super) fn stop(case: &Case<'_>, slot: &SlotName, why: String) -> Ruling {
 /// (`open_file_cache`), or they were changed this very moment.
 fn contradiction(case: &Case<'_>, live: &SlotName, slot: &SlotName) -> Hold {
     let include = case.spec.proxy.include.display();
-    let detail = format!("{include} with its flags leads to {slot}, and nginx says that it goes to {live}");
+    let detail = format!("{include} with its flags leads to {slot}, and users are known to reach {live}");
     hold(Reason::RouteSplit, detail, "nginx and the flags agree (open_file_cache?)", pace::WORLD)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::desired::{CutoverMode, ServiceSpec, Upstream};
-use crate::model::id::{Identity, Now, Port, ReleaseId, SlotName};
+use crate::model::id::{Identity, Moment, Now, Port, ReleaseId, SlotName};
 use crate::model::ledger::{Cutover, Failure, FailureKind, Ledger, SlotRecord};
 use crate::model::observed::{Nginx, Observation, ObservedProcess, ObservedService, ObservedSlot, Occupant};
 use crate::model::release::Release;
@@ -253,6 +253,19 @@ impl<'a> Case<'a> {
     pub(super) fn cutover(&self) -> Option<&'a Cutover> {
         let cutover = self.ledger().cutover.as_ref()?;
         (cutover.boot == self.now.boot && Some(&cutover.to) == self.live()).then_some(cutover)
+    }
+
+    /// When a cutover of ours moved the traffic away from a slot that it does not lead to now. Until nginx says that it follows the text
+    /// that was to do it, the reload that may have done it counts.
+    pub(super) fn left(&self, slot: &SlotName) -> Option<Moment> {
+        let last = self.cutover().filter(|cutover| cutover.from.as_ref() == Some(slot)).map(|cutover| cutover.at);
+        let idle = self.live() != Some(slot);
+        let before = || self.record(slot).filter(|record| idle && record.boot == self.now.boot)?.left;
+        let ledger = self.ledger();
+        let unproven = ledger.route.as_ref().is_some_and(|text| text.generation > ledger.proven);
+        let leaves = idle && unproven && ledger.leaving.as_ref() == Some(slot);
+        let reload = || ledger.reload.as_ref().filter(|reload| leaves && reload.boot == self.now.boot);
+        last.or_else(before).or_else(|| reload().map(|reload| reload.at))
     }
 
     /// Time since something that the ledger dates in this boot; `None` for another boot.

@@ -73,7 +73,8 @@ pub fn rests_on(act: &Act, seen: &ObservedService, live: Option<&SlotName>) -> V
         Act::Cutover { to, .. } => unmoved(route).into_iter().chain(serves(seen, Some(to))).collect(),
         Act::Stop { slot, .. } | Act::Freeze { slot, .. } => unmoved(route).into_iter().chain(spared(seen, slot, live)).collect(),
         Act::TidyFlags { .. } => unmoved(route),
-        Act::Start { port, .. } => vec![Fact::Free(*port)],
+        // Where the route has moved meanwhile, the slot may be the one that users are about to reach.
+        Act::Start { port, .. } => unmoved(route).into_iter().chain([Fact::Free(*port)]).collect(),
         Act::Train { slot, .. } => [Fact::Untrained].into_iter().chain(serves(seen, Some(slot))).collect(),
         Act::Install { .. }
         | Act::Unpack { .. }

@@ -55,10 +55,10 @@ pub fn before(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             let (at, boot) = (with.now.at, with.now.boot.clone());
             ledger.reload = Some(Reload { generation: *generation, at, boot, workers, failed: false });
             if let Some(Move { from, to }) = moves {
-                ledger.cutover = Some(cutover(from, to, with));
+                moves_on(ledger, from, to, with);
             }
         }
-        Act::Cutover { from, to, .. } => ledger.cutover = Some(cutover(from, to, with)),
+        Act::Cutover { from, to, .. } => moves_on(ledger, from, to, with),
         Act::Start { slot, release, .. } => start(ledger, slot, release, act, with),
         Act::Thaw { slot, .. } => ledger.slots.get_mut(slot).into_iter().for_each(|r| r.thawed = Some(with.now.at)),
         Act::Install { .. }
@@ -98,9 +98,15 @@ fn text(ledger: &Ledger, form: RouteForm, targets: &[Target], with: &Prepared) -
     RouteText { generation, nonce, form, targets: targets.to_vec() }
 }
 
-fn cutover(from: &SlotName, to: &SlotName, with: &Prepared) -> Cutover {
+/// The cutover that is about to be; the slot that the one before it left goes on draining since then.
+fn moves_on(ledger: &mut Ledger, from: &SlotName, to: &SlotName, with: &Prepared) {
     let (at, boot) = (with.now.at, with.now.boot.clone());
-    Cutover { from: Some(from.clone()), to: to.clone(), at, boot, settled: false, cut: None }
+    let next = Cutover { from: Some(from.clone()), to: to.clone(), at, boot, settled: false, cut: None };
+    let last = ledger.cutover.replace(next).filter(|last| last.boot == with.now.boot);
+    let drains = last.and_then(|last| Some((last.from?, last.at))).filter(|(slot, _)| slot != from && slot != to);
+    if let Some((slot, at)) = drains {
+        ledger.slots.get_mut(&slot).into_iter().for_each(|record| record.left = Some(at));
+    }
 }
 
 /// The intent, with the cookie, so that the process is found even when we die right after starting it.
@@ -122,6 +128,7 @@ fn start(ledger: &mut Ledger, slot: &SlotName, release: &ReleaseId, act: &Act, w
             killing: None,
             condemned: None,
             thawed: None,
+            left: None,
             log: with.log.clone(),
         },
     );
@@ -293,6 +300,7 @@ fn adopt(ledger: &mut Ledger, act: &Act, with: &Prepared) {
             killing: None,
             condemned: None,
             thawed: None,
+            left: None,
             log: PathBuf::new(),
         },
     );
@@ -305,13 +313,13 @@ fn proved(ledger: &mut Ledger, generation: u64, with: &Prepared) {
     let (Some(from), Some(to)) = (ledger.leaving.take(), &with.live) else { return };
     let noted = ledger.cutover.as_ref().is_some_and(|c| c.from.as_ref() == Some(&from) && c.to == *to);
     if from != *to && !noted {
-        ledger.cutover = Some(cutover(&from, to, with));
+        moves_on(ledger, &from, to, with);
         served(ledger, to);
     }
 }
 
 fn served(ledger: &mut Ledger, to: &SlotName) {
-    ledger.slots.get_mut(to).into_iter().for_each(|r| (r.served, r.condemned) = (true, None));
+    ledger.slots.get_mut(to).into_iter().for_each(|r| (r.served, r.condemned, r.left) = (true, None, None));
     ledger.person.promoted = None;
 }
 

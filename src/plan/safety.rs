@@ -52,7 +52,7 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if case.old_workers() > 0 {
         return Some(hold(Reason::Reloading, "workers of before the reload still accept", "they stop within a second", SAMPLE));
     }
-    if let Some(hold) = just_found(case, slot) {
+    if let Some(hold) = just_found(case, slot).or_else(|| unheard(case)) {
         return Some(hold);
     }
     if case.record(slot).is_some_and(|r| !r.served && r.cookie.is_some()) {
@@ -89,6 +89,22 @@ fn just_found(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     ))
 }
 
+/// A reload whose outcome nobody tells: what it has loaded may be what somebody else had written, which leads anywhere.
+fn unheard(case: &Case<'_>) -> Option<Hold> {
+    let reload = case
+        .ledger()
+        .reload
+        .as_ref()
+        .filter(|_| case.nginx().is_some() && case.loaded().is_none() && case.proxied().is_none())?;
+    let rest = lead::RELOAD_AGAIN.checked_sub(case.since(&reload.boot, reload.at)?).filter(|rest| !rest.is_zero())?;
+    Some(hold(
+        Reason::Reloading,
+        "neither nginx nor the proxy says what the last reload has loaded",
+        format!("they do, or {} s after it", lead::RELOAD_AGAIN.as_secs()),
+        rest.min(pace::WORLD),
+    ))
+}
+
 /// The last slot that answers is never stopped, but for a candidate that has failed and for a release that is not gone back to:
 /// neither is going to serve anybody, and its place is needed for one that does.
 fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
@@ -108,8 +124,7 @@ fn last_one(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
 
 /// The old slot stays until it has drained.
 pub(super) fn draining(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
-    let cutover = case.cutover().filter(|c| c.from.as_ref() == Some(slot))?;
-    let elapsed = case.now.at.since(cutover.at);
+    let elapsed = case.now.at.since(case.left(slot)?);
     let policy = &case.spec.slot_policy;
     let traffic = case.slot(slot).and_then(|s| s.traffic.known());
     let quiet = traffic.is_some_and(|t| t.quiet >= QUIET && t.samples >= QUIET_SAMPLES);
@@ -132,7 +147,6 @@ pub(super) fn draining(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
 
 /// Connections that a stop cuts: none, unless the drain deadline has come with some open.
 pub(super) fn cut(case: &Case<'_>, slot: &SlotName) -> u32 {
-    let from = case.cutover().is_some_and(|c| c.from.as_ref() == Some(slot));
     let open = case.slot(slot).and_then(|s| s.traffic.known()).map_or(0, |t| t.open);
-    if from { open } else { 0 }
+    if case.left(slot).is_some() { open } else { 0 }
 }

@@ -54,7 +54,9 @@ fn soft(mut ruling: Ruling) -> Ruling {
 /// Nothing is known that should serve; what does goes on, and the route is kept true to it.
 fn nothing_to_run(case: &Case<'_>) -> Ruling {
     let ours = |live: &&SlotName| case.text().is_some() || case.on_disk().is_some_and(|to| to != *live);
-    match case.live().filter(|live| case.answers(live)).filter(ours) {
+    // What nginx was last known to do is no reason to change a file that may have moved the traffic since.
+    let seen = |live: &&SlotName| case.is_named(live);
+    match case.live().filter(|live| case.answers(live)).filter(ours).filter(seen) {
         Some(live) => lead::lead(case, live),
         None => lead::untouchable(case).map_or_else(Ruling::clear, Ruling::block),
     }

@@ -95,14 +95,15 @@ fn state(case: &Case<'_>, slot: &SlotName) -> SlotState {
 
 /// One look cannot see a quiet second; for people a slot drains until its time is over and nothing is open.
 fn drains(case: &Case<'_>, slot: &SlotName) -> bool {
-    let left = case.cutover().filter(|c| c.from.as_ref() == Some(slot)).map(|c| case.now.at.since(c.at));
+    let left = case.left(slot).map(|at| case.now.at.since(at));
     let open = case.slot(slot).and_then(|s| s.traffic.known()).is_some_and(|t| t.open > 0);
     left.is_some_and(|elapsed| elapsed < case.spec.slot_policy.drain || open)
 }
 
-/// What the slot has that the last cutover left.
+/// What the slot has that drains, of several the one that was left last.
 fn drain(case: &Case<'_>) -> Option<Drain> {
-    let slot = case.cutover()?.from.as_ref().filter(|slot| state(case, slot) == SlotState::Draining)?;
+    let all = case.places().into_iter().filter(|slot| state(case, slot) == SlotState::Draining);
+    let slot = all.max_by_key(|slot| case.left(slot))?;
     let traffic = case.slot(slot)?.traffic.known()?;
     Some(Drain { slot: slot.clone(), open: traffic.open, longest: traffic.longest.clone() })
 }

@@ -73,11 +73,6 @@ impl Run {
             let state = self.world.see();
             let process = state.processes.get(&pid).filter(|p| p.routed && p.cookie.is_some())?;
             let at = *state.last_routed.get(&process.port)?;
-            // Of more than two places the ledger knows only the one that the last cutover left.
-            let routed = state.routed();
-            if state.last_routed.iter().any(|(port, later)| *later > at && !routed.contains(port)) {
-                return None;
-            }
             let left = state.now - at;
             let needed = if left < state.lingering { policy.drain_deadline } else { policy.drain };
             let early = u128::from(left + OLD_WORKERS) < needed.as_millis();

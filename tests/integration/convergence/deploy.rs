@@ -44,6 +44,23 @@ fn a_third_deployment_at_once_waits_for_the_drain_of_the_slot_it_needs() {
 }
 
 #[test]
+fn of_three_slots_each_that_was_left_drains_since_its_own_cutover() {
+    let three = |spec: &mut ServiceSpec| spec.slots.push(manifest::slot("real3", 8083));
+    let mut stage = Stage::serving_as(&["1"], three);
+    stage.deploy("2");
+    let first = stage.world.see().now;
+    stage.deploy("3");
+    let between = stage.world.see().now - first;
+    assert!(between < 20_000, "both drain at once\n{}", stage.world.story());
+    stage.world.take_counts();
+    stage.deploy("4");
+    stage.did(&[("install", 1), ("start", 1), ("cut", 1), ("term", 1)]);
+    stage.is("real1 webservice-4");
+    let took = stage.world.see().now - first;
+    assert!((30_000..30_000 + between).contains(&took), "{took} ms after its own cutover\n{}", stage.world.story());
+}
+
+#[test]
 fn connections_that_stay_open_hold_a_slot_until_the_drain_deadline() {
     let mut stage = Stage::serving(&["1"]);
     stage.world.touch().lingering = 600_000;

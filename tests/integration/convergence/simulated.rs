@@ -48,6 +48,22 @@ fn the_flag_of_a_text_that_is_yet_to_be_loaded_stays() {
 }
 
 #[test]
+fn a_text_whose_reload_was_lost_is_undone_when_nobody_asks_for_its_release_any_more() {
+    let mut stage = takeover::scripts(8080, &[("8080", 8080)]);
+    stage.befall(Fault::ReloadsLost(true));
+    for version in ["1", "2"] {
+        stage.wants(version, Behaviour::good());
+        stage.world.accept(&stage.goal());
+        stage.keep(40);
+    }
+    stage.befall(Fault::ReloadsLost(false));
+    stage.wants("3", Behaviour::good());
+    stage.world.touch().judge.limit.insert(stage.spec.name.clone(), 9);
+    stage.world.converges(&stage.goal());
+    assert!(stage.live().ends_with("webservice-3"), "{}", stage.world.story());
+}
+
+#[test]
 fn a_live_slot_whose_port_cannot_be_looked_at_is_a_hold_with_a_word() {
     let stage = Stage::serving(&["1"]);
     stage.world.touch().hide(Sight::Port, 0, 10);

@@ -8,6 +8,7 @@ use slotd::plan::precondition::{Moved, Reader, rests_on, still_so};
 use slotd::plan::step::{Act, Move};
 
 use slotd::execute::{ExecuteError, Reloaded, Scene, execute};
+use slotd::host::proxy::Proxy as _;
 
 use super::chance::unknown;
 use super::host::{Host, slot};
@@ -118,8 +119,8 @@ fn badly(host: &mut Host, name: &str) {
     (probe.answer, probe.good, probe.bad) = (Answer::WrongStatus { status: 503 }, 0, 1);
 }
 
-const ROUTED: &[&str] = &["write", "reload", "reload that moves nothing", "cutover", "stop", "tidy"];
-const FLAGGED: &[&str] = &["reload", "reload that moves nothing", "cutover", "stop", "tidy"];
+const ROUTED: &[&str] = &["write", "reload", "reload that moves nothing", "cutover", "stop", "tidy", "start"];
+const FLAGGED: &[&str] = &["reload", "reload that moves nothing", "cutover", "stop", "tidy", "start"];
 const MOVING: &[&str] = &["write", "reload", "cutover"];
 const BESIDE: &[&str] = &["stop", "train"];
 
@@ -216,7 +217,9 @@ fn a_step_that_is_given_up_says_what_was_expected_and_what_was_found() {
 /// Starts release 3 on `real3` of `three`, while a process of ours runs that was started for this slot of this service and has yet to
 /// listen; whether that is what keeps it from being started.
 fn is_in_the_way(service: &str, name: &str) -> bool {
-    let (host, world) = (three(), World::new(7));
+    let (mut host, world) = (three(), World::new(7));
+    let spec = host.spec.clone();
+    (host.route().include, host.route().flags) = (world.include(&spec), world.flags(&spec));
     let (born, boot) = (world.see().now, world.see().boot_id());
     world.touch().begin(Process {
         pid: 0,

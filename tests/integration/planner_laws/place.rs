@@ -138,6 +138,7 @@ impl Places<'_> {
             },
             condemned: chance.mostly(None, &[Some("it failed".to_owned())]),
             thawed: chance.mostly(None, &[Some(Moment(NOW - 500)), Some(Moment(NOW - 9_000))]),
+            left: chance.mostly(None, &[Some(Moment(NOW - 500)), Some(Moment(NOW - 200_000))]),
             log: "/state/logs/1.log".into(),
         }
     }

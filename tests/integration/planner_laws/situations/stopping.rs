@@ -86,6 +86,20 @@ pub(super) const STOPPING: &[Situation] = &[
         h.cut("real2", "real1", 10);
         h.place("real2").traffic = traffic(3, 0, 0);
     }),
+    ("a standby drains that a cutover before the last one left", |h| {
+        h.asks("3");
+        h.puts("real2", Life::Ready, "1");
+        h.cut("real3", "real1", 10);
+        h.record("real2").left = Some(ago(20));
+        h.place("real2").traffic = traffic(3, 0, 0);
+    }),
+    ("a standby that a cutover before the last one left is busy until its drain deadline", |h| {
+        h.asks("3");
+        h.puts("real2", Life::Ready, "1");
+        h.cut("real3", "real1", 10);
+        h.record("real2").left = Some(ago(120));
+        h.place("real2").traffic = traffic(3, 0, 0);
+    }),
     ("a standby has drained", |h| {
         h.asks("3");
         h.puts("real2", Life::Ready, "1");

@@ -20,6 +20,41 @@ fn edited(text: &str) -> Observation<Include> {
     Observation::Known(Include::Edited { text: text.to_owned() })
 }
 
+/// A reload that was to move the traffic to `real2` was given up so many seconds ago and has moved it since; only the proxy says so.
+fn given_up(h: &mut Host, seconds: u64) {
+    h.reloads(seconds * 1000);
+    let reload = h.ledger().reload.as_mut().unwrap();
+    (reload.failed, reload.workers) = (true, Vec::new());
+    h.ledger().leaving = Some(named("real1"));
+    h.ledger().cutover = None;
+    h.route().loaded = unknown();
+    h.route().proxied = Observation::Known(named("real2"));
+}
+
+/// nginx goes to `real1`, where nothing runs; the flag of `real2` stands, which has failed.
+fn only_the_file(h: &mut Host) {
+    h.puts("real1", Life::Ended, "1");
+    h.puts("real2", Life::Ready, "2");
+    h.record("real2").condemned = Some("it failed".to_owned());
+    h.route().flags = Observation::Known(vec![named("real2")]);
+    h.route().proxied = unknown();
+}
+
+fn failed_candidate(h: &mut Host) {
+    h.puts("real2", Life::Sick, "2");
+    let record = h.record("real2");
+    (record.served, record.condemned) = (false, Some("it failed".to_owned()));
+    let at = super::ago(0);
+    h.ledger().reload = Some(slotd::model::ledger::Reload {
+        generation: 5,
+        at,
+        boot: slotd::model::id::BootId::new("boot"),
+        workers: Vec::new(),
+        failed: false,
+    });
+    h.mute();
+}
+
 /// Each witness, and what they say together.
 pub(super) const ROUTE: &[Situation] = &[
     ("there is no include", |h| h.route().include = Observation::Absent),
@@ -219,6 +254,50 @@ pub(super) const ROUTE: &[Situation] = &[
         h.ledger().leaving = Some(named("real1"));
         h.mute();
         h.route().nginx = Observation::Absent;
+    }),
+    ("a reload that was given up has been applied, and nginx does not say so", |h| {
+        two(h);
+        h.spec(|s| s.slot_policy.standby = slotd::model::desired::Standby::Stopped);
+        given_up(h, 20);
+    }),
+    ("a reload that was given up was applied a drain deadline ago, and nginx does not say so", |h| {
+        two(h);
+        h.spec(|s| s.slot_policy.standby = slotd::model::desired::Standby::Stopped);
+        given_up(h, 120);
+    }),
+    ("the file alone leads to a failed slot, and neither answers", |h| {
+        only_the_file(h);
+        h.answers("real2", 0, 3);
+    }),
+    ("the file alone leads to a failed slot that answers, and the live one is dead", only_the_file),
+    ("a release waits, and the include leads to the free slot although another one serves", |h| {
+        h.asks("3");
+        h.puts("real2", Life::Empty, "1");
+        h.route().flags = Observation::Known(vec![named("real2")]);
+        h.route().loaded = unknown();
+    }),
+    ("a release waits, and the include leads to the free slot although a dead one serves", |h| {
+        h.asks("3");
+        h.puts("real2", Life::Empty, "1");
+        h.puts("real1", Life::Sick, "1");
+        h.route().flags = Observation::Known(vec![named("real2")]);
+        h.route().loaded = unknown();
+    }),
+    ("nothing is known that should serve, and who does is only what nginx was last known to do", |h| {
+        two(h);
+        h.touch().jar = Observation::Absent;
+        h.text(|t| t.generation = 6);
+        h.ledger().leaving = Some(named("real2"));
+        h.ledger().releases.clear();
+        h.mute();
+    }),
+    ("a candidate has failed, and nobody says what the last reload has loaded", |h| {
+        failed_candidate(h);
+        h.ledger().reload.as_mut().unwrap().at = super::ago(29);
+    }),
+    ("a candidate has failed, and nobody has said for half a minute what the last reload has loaded", |h| {
+        failed_candidate(h);
+        h.ledger().reload.as_mut().unwrap().at = super::ago(30);
     }),
     ("the configuration is unfit for flags", |h| {
         h.asks("3");
