@@ -20,7 +20,7 @@ use crate::intern::Interner;
 use crate::ledger::{self, absorb, cookie};
 use crate::model::{Life, Mem, NONE, Nginx, SLOTS, Slot, Text, World};
 use crate::mutants::Mutant;
-use crate::see::{Variant, see, see_again};
+use crate::see::{Pause, Variant, see, see_again};
 
 /// Silent steps of one pass, as the shipped loop bounds them.
 const SILENT: usize = 12;
@@ -46,7 +46,7 @@ pub(crate) struct Key {
 }
 
 /// What remains of a world after a silent step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Trace {
     mem: Mem,
     links: [crate::model::Link; SLOTS],
@@ -76,9 +76,9 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    /// Whether a reason is among those of the last plan.
-    pub(crate) fn waits_for(&self, reason: Reason) -> bool {
-        self.holds & bit(reason) != 0
+    /// Whether another look does the same.
+    pub(crate) fn does_as(&self, other: &Self) -> bool {
+        self.look == other.look && self.silent == other.silent
     }
 
     /// This, and what a look decides that sees the same with the ledger of behind these silent steps.
@@ -257,6 +257,7 @@ impl<'a> Mind<'a> {
         let with = prepared(self.given, world, &look.act, look.live.clone(), look.generation);
         let (before, mut ledger) = self.written.take().unwrap_or_default();
         ledger::expand_again(self.given, &before, world, &mut ledger);
+        ledger.failures = ledger::failures(self.given, world, Pause::default());
         match half {
             Half::Before => record::before(&mut ledger, &look.act, &with),
             Half::After => record::after(&mut ledger, &look.act, &with, started),

@@ -124,10 +124,14 @@ fn is_blind((world, known): (&World, &World), gap: Gap, now: &Act, whole: Option
         (Act::Reload { moves: None, .. }, _any) => false,
         (Act::Start { slot, .. }, Gap::Process(at) | Gap::Port(at)) => slot.as_str() == real(at),
         // What is ended anyway may be ended earlier while something else is held up: what a person takes down, what has failed by the
-        // whole look too, as a candidate, which S8 does not protect either, or without an answer, and what has not come up in time.
+        // whole look too, as a candidate, which S8 does not protect either, or without an answer, or beside another slot that serves,
+        // and what has not come up in time.
         (Act::Stop { slot, .. } | Act::Freeze { slot, .. } | Act::Kill { slot, .. }, _any) => {
             let late = |at: u8| known.mem.recs[usize::from(at)].past && known.slots[usize::from(at)].life == Life::Boot;
-            let given_up = |at: u8| known.mem.recs[usize::from(at)].condemned && known.slots[usize::from(at)].life != Life::Ready;
+            let beside = |at: u8| known.serves() && !known.reaches(at);
+            let given_up = |at: u8| {
+                known.mem.recs[usize::from(at)].condemned && (known.slots[usize::from(at)].life != Life::Ready || beside(at))
+            };
             let over = (0..3).any(|at| slot.as_str() == real(at) && (failed(known, at) || given_up(at) || late(at)));
             !world.mem.down && !over
         }
@@ -230,9 +234,7 @@ fn stop(world: &World, at: u8, act: &Act) -> Option<String> {
         () if serving && routed => Some(format!("S3: `{act}` while requests are routed there")),
         () if serving && pending => Some(format!("S3: `{act}` while a reload that leads there is on its way")),
         () if serving && !other && !failed(world, at) => Some(format!("S8: `{act}`, and no other slot that answers is reached")),
-        () if serving && slot.open && by_us(world, at) && world.mem.cut.age < 2 => {
-            Some(format!("S3: `{act}` before it has drained"))
-        }
+        () if serving && slot.open && is_left(world, at) => Some(format!("S3: `{act}` before it has drained")),
         () => None,
     }
 }
@@ -243,9 +245,11 @@ fn failed(world: &World, at: u8) -> bool {
     rec.condemned && !rec.served
 }
 
-/// Whether the last cutover, which was ours, led away from a slot to the one that is reached.
-fn by_us(world: &World, at: u8) -> bool {
-    world.mem.cut.on && world.mem.cut.this_boot && world.mem.cut.from == at && world.reaches(world.mem.cut.to)
+/// Whether a cutover of ours left a slot before its deadline: the last one, where it led to the slot that is reached, or one before it.
+fn is_left(world: &World, at: u8) -> bool {
+    let cut = world.mem.cut;
+    let last = cut.on && cut.this_boot && cut.from == at && cut.age < 2 && world.reaches(cut.to);
+    last || world.mem.recs[usize::from(at)].left
 }
 
 /// S5, S6, S12: where and what may be started.
@@ -294,7 +298,9 @@ fn leads(given: &Given, world: &World, to: u8, what: &str) -> Option<String> {
     let quarantined = rec.on && rec.rel < 8 && world.mem.quarantine & (1 << rec.rel) != 0;
     let from = world.reached()[0].filter(|from| *from != to);
     Case::CutoverToAnother.note(from.is_some());
-    let better = from.is_some_and(|from| world.slots[usize::from(from)].life == Life::Ready);
+    // What somebody else has started there is nothing that slotd could have known of.
+    let better =
+        from.map(|from| world.slots[usize::from(from)]).is_some_and(|s| s.life == Life::Ready && crate::see::is_known(s));
     match () {
         () if !slot.alive() => Some(format!("{what} leads to {}, where nothing of ours runs", given.name(to))),
         () if !crate::see::is_known(slot) => Some(format!("{what} leads to {}, which is not known", given.name(to))),

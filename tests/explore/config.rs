@@ -15,7 +15,7 @@ use slotd::plan::Orphans;
 use crate::family::Families;
 use crate::model::{BAD, DIES, FIRST, HANGS, RELEASES, SECOND};
 
-/// Failures of a release that are counted: no policy here allows more, and the planner asks nothing beyond "several".
+/// Failures of a release that are counted at most: no policy here allows more, and the planner asks nothing beyond "several".
 pub(crate) const FAILURES: u8 = 2;
 
 /// What a manifest has to say about the service.
@@ -82,10 +82,19 @@ pub(crate) struct Config {
     /// How many faults may happen, of which kinds.
     pub(crate) budget: u8,
     pub(crate) faults: Families,
-    /// Time passes at every moment that it may, although nobody waits for it: only to check that this makes no difference.
-    pub(crate) eager: bool,
+    /// Failures are counted further than the policy does: only to check that this leads nowhere else.
+    pub(crate) exact: bool,
+    /// What the include leads to: addresses, or named pools in a file of their own, which is written before it and stands or falls with it.
+    pub(crate) upstream: Upstream,
     /// How a JVM is to be started; a jar that is unpacked first is one more thing that a crash can leave half done.
     pub(crate) boot: Boot,
+}
+
+impl Config {
+    /// Failures of a release that the state tells apart.
+    pub(crate) fn counted(&self) -> u8 {
+        if self.exact { FAILURES } else { self.attempts }
+    }
 }
 
 /// What the planner is given by a configuration, made once.
@@ -187,7 +196,7 @@ impl Config {
             upstream_host: "127.0.0.1".to_owned(),
             cutover: self.cutover,
             flag_dir: PathBuf::from("/etc/nginx/conf.d/service-url.inc.live"),
-            upstream: Upstream::Address,
+            upstream: self.upstream,
             pool_include: PathBuf::from("/etc/nginx/conf.d/service-url.inc.pool.conf"),
             nginx,
         }

@@ -1,6 +1,6 @@
 //! Which configurations are explored: a pairwise cover of everything that a manifest can say here, and a few by name.
 
-use slotd::model::desired::{Boot, CutoverMode, OnCrash, PortConflict, Promote, Standby};
+use slotd::model::desired::{Boot, CutoverMode, OnCrash, PortConflict, Promote, Standby, Upstream};
 
 use crate::config::{Begin, Config, Kind, Wish, wish};
 use crate::family::{Families, Family};
@@ -29,8 +29,9 @@ pub(crate) fn plain() -> Config {
         window: false,
         budget: 0,
         faults: Families::all(),
-        eager: false,
+        exact: false,
         boot: Boot::Jar,
+        upstream: Upstream::Address,
     }
 }
 
@@ -77,6 +78,7 @@ pub(crate) fn by_name() -> Vec<Config> {
             c.wishes = vec![wish(FIRST), wish(DIES)];
             c.standby = Standby::Frozen;
         }),
+        named("pool", |c| c.upstream = Upstream::Pool),
         named("archived", |c| c.boot = Boot::Cds),
         named("manual", |c| c.promote = Promote::Manual),
         named("words", |c| c.wishes = vec![wish(FIRST), Wish { label: 1, ..wish(FIRST) }, Wish { health: 1, ..wish(FIRST) }]),
@@ -92,10 +94,11 @@ type Item = (usize, usize);
 
 /// What makes a host large, or small, in quarters of a doubling as the explorations themselves have shown: values by themselves and
 /// together, and families of faults.
-const LARGE: [(&[Item], i32); 33] = [
+const LARGE: [(&[Item], i32); 34] = [
     (&[(CUTOVER, 1)], 12),
     (&[(SLOTS, 1)], 10),
     (&[(STANDBY, 1)], 4),
+    (&[FROZEN], 4),
     // Where nothing was deployed before, one release is all that is known, until a manifest asks for another one; it is a small host
     // where that never comes up.
     (&[(BEGIN, 1)], -20),
@@ -134,6 +137,9 @@ const LARGE: [(&[Item], i32); 33] = [
 /// Where a configuration of the cover is large enough: what two values need by themselves is more than this at the most.
 const ENOUGH: i32 = 32;
 
+/// A third kind of standby: covered behind all the others, in configurations of its own.
+const FROZEN: Item = (STANDBY, 2);
+
 const CUTOVER: usize = 0;
 const SLOTS: usize = 1;
 const STANDBY: usize = 2;
@@ -166,7 +172,7 @@ fn made(row: &[Item], number: usize) -> Config {
         name: format!("pair-{number:02}"),
         cutover: [CutoverMode::Flag, CutoverMode::Reload][pick(CUTOVER)],
         slots: [2, 3][pick(SLOTS)],
-        standby: [Standby::Stopped, Standby::Running][pick(STANDBY)],
+        standby: [Standby::Stopped, Standby::Running, Standby::Frozen][pick(STANDBY)],
         standby_for: pick(3) == 1,
         promote: [Promote::Auto, Promote::Manual][pick(4)],
         on_crash: [OnCrash::Standby, OnCrash::Restart][pick(5)],
@@ -180,30 +186,42 @@ fn made(row: &[Item], number: usize) -> Config {
         window: false,
         budget: 0,
         faults: Families::of(&families),
-        eager: false,
+        exact: false,
         boot: Boot::Jar,
+        upstream: Upstream::Address,
     }
 }
 
 /// Every pair of values of two parameters, of a value and a family of faults, and of two families stands in at least one of these.
 pub(crate) fn pairwise() -> Vec<Config> {
-    let mut open = all_pairs();
     let mut rows = Vec::new();
-    while let Some(first) = open.iter().max_by_key(|(a, b)| size(&[*a, *b])).copied() {
-        let row = filled(first, &open);
-        open.retain(|(a, b)| !(row.contains(a) && row.contains(b)));
-        rows.push(row);
+    for mut open in [all_pairs(), pairs_with(FROZEN)] {
+        while let Some(first) = open.iter().max_by_key(|(a, b)| size(&[*a, *b])).copied() {
+            let row = filled(first, &open);
+            open.retain(|(a, b)| !(row.contains(a) && row.contains(b)));
+            rows.push(row);
+        }
     }
     rows.iter().zip(1..).map(|(row, number)| made(row, number)).collect()
 }
 
-/// What the cover has to have.
+/// What the cover has to have first.
 fn all_pairs() -> Vec<(Item, Item)> {
-    let policies = VALUES.iter().zip(0..).flat_map(|(values, at)| (0..*values).map(move |value| (at, value)));
-    let families = (VALUES.len()..).zip(Family::ALL).map(|(at, _)| (at, 0));
-    let items: Vec<Item> = policies.chain(families).collect();
+    let items = items();
     let behind = |a: Item| items.iter().filter(move |b| a.0 < b.0).map(move |b| (a, *b));
     items.iter().flat_map(|a| behind(*a)).collect()
+}
+
+/// A value that is none of those, with each of the others and each family.
+fn pairs_with(value: Item) -> Vec<(Item, Item)> {
+    let others = items().into_iter().filter(|item| item.0 != value.0);
+    others.map(|item| if item.0 < value.0 { (item, value) } else { (value, item) }).collect()
+}
+
+/// Every value and every family.
+fn items() -> Vec<Item> {
+    let policies = VALUES.iter().zip(0..).flat_map(|(values, at)| (0..*values).map(move |value| (at, value)));
+    policies.chain((VALUES.len()..).zip(Family::ALL).map(|(at, _)| (at, 0))).collect()
 }
 
 fn size(row: &[Item]) -> i32 {
@@ -250,7 +268,7 @@ fn gain(item: Item, row: &[Item], open: &[(Item, Item)]) -> usize {
 
 /// How many pairs there are.
 pub(crate) fn pairs() -> usize {
-    all_pairs().len()
+    all_pairs().len() + pairs_with(FROZEN).len()
 }
 
 /// Which pairs of the values that stand in `all`, and of the families, some configurations leave out: by the configurations

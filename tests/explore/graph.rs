@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::act::{Mind, forgotten};
 use crate::check::violated;
-use slotd::model::status::Reason;
 
 use crate::config::{Begin, Given};
 use crate::family::Families;
@@ -73,9 +72,8 @@ pub(crate) struct Met {
 pub(crate) fn successors(mind: &mut Mind<'_>, world: &World, which: Which, seen: &mut Vec<Seen>) -> Vec<Successor> {
     let mut out = Out { from: world, which, to: Vec::new() };
     slotd(mind, &mut out, seen);
-    let pause = seen.iter().any(|look| mind.decided(look.decided).waits_for(Reason::BackingOff));
     let meets = world.look.checked_sub(1).map_or(Meets::All, |at| Meets::of(&mind.looks[at as usize].act));
-    environment(mind.given, &mut out, meets, pause);
+    environment(mind.given, &mut out, meets);
     out.to
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Label {
         who: u8,
         fresh: bool,
         asked: Asked,
+        /// Releases after whose failures it finds that the pause is not over yet, one bit each.
+        waits: u8,
         look: u32,
         silent: u8,
     },
@@ -87,10 +89,10 @@ pub(crate) enum Label {
     Woken(u8),
     /// Time since the cutover.
     CutAges,
+    /// Time since the cutover before it, which left a slot.
+    LeftAges(u8),
     /// Time since the reload.
     HupAges,
-    /// The pause before the next start is over.
-    Cooled(u8),
     /// Ten minutes pass.
     Window(u8),
     /// A sick process recovers.
@@ -168,9 +170,10 @@ fn real(slot: u8) -> String {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Look { who, fresh, asked, silent, .. } => {
+            Self::Look { who, fresh, asked, waits, silent, .. } => {
                 let first = if *fresh { " for the first time since its start" } else { "" };
-                write!(f, "slotd {} observes{first} ({asked:?} workers answer), and does {silent} silent steps", who + 1)
+                let early = if *waits == 0 { "" } else { " before the pause after a failure is over" };
+                write!(f, "slotd {} observes{first}{early} ({asked:?} workers answer), and does {silent} silent steps", who + 1)
             }
             Self::Gap { who, gap, silent, .. } => {
                 write!(f, "slotd {} observes, cannot read {gap:?}, and does {silent} silent steps", who + 1)
@@ -194,8 +197,8 @@ impl fmt::Display for Label {
             Self::StopOver(slot) => write!(f, "the stop timeout of {} passes", real(*slot)),
             Self::Woken(slot) => write!(f, "the time in which {} was to answer again passes", real(*slot)),
             Self::CutAges => write!(f, "time passes since the cutover (drain, then bake and the drain deadline)"),
+            Self::LeftAges(slot) => write!(f, "the drain deadline of {}, which was left before, passes", real(*slot)),
             Self::HupAges => write!(f, "time passes since the reload (5 s, then 30 s)"),
-            Self::Cooled(_) => write!(f, "the pause before the next start is over"),
             Self::Window(_) => write!(f, "ten minutes pass since the failures"),
             Self::Recovers(slot) => write!(f, "{} answers well again", real(*slot)),
             Self::Leaves(slot) => write!(f, "the stranger leaves the port of {}", real(*slot)),

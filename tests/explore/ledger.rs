@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use slotd::model::desired::Upstream;
 use slotd::model::id::{BootId, Cookie, Identity, Moment, Now, ReleaseId, SlotName};
 use slotd::model::ledger::{
     Cutover, Deployment, Failure, FailureKind, JarStamp, Ledger, Person, Reload, ResolvedJar, Rollback, SlotRecord,
@@ -14,6 +15,7 @@ use slotd::model::route::{RouteForm, RouteText, Target};
 
 use crate::config::{FAILURES, Given, digest, health, label, port};
 use crate::model::{Cut, Fails, Hup, Link, Mem, NONE, RELEASES, Rec, SLOTS, Slot, Text, World};
+use crate::see::Pause;
 
 /// The one instant at which everything is planned; what is older lies before it.
 const NOW: Moment = Moment(10_000_000);
@@ -57,18 +59,26 @@ fn gone(at: u8, rec: Rec) -> Identity {
 pub(crate) fn text(given: &Given, of: Text) -> Option<RouteText> {
     let target = |slot: u8| Target { slot: given.name(slot), port: port(slot) };
     let (generation, form, targets) = match of {
-        Text::Flag { gen_ } => (gen_, RouteForm::Flag, given.all().map(target).collect()),
+        Text::Flag { gen_ } => (gen_, flagged(given), given.all().map(target).collect()),
         Text::Line { gen_, slot } => (gen_, RouteForm::Static, vec![target(slot)]),
         Text::Absent | Text::Plain { .. } | Text::Garbage => return None,
     };
     Some(RouteText { generation: u64::from(generation), nonce: "nonce".to_owned(), form, targets })
 }
 
+/// The form with flags that the configuration has.
+fn flagged(given: &Given) -> RouteForm {
+    match given.config.upstream {
+        Upstream::Address => RouteForm::Flag,
+        Upstream::Pool => RouteForm::Pool,
+    }
+}
+
 /// The essentials of a text.
 pub(crate) fn untext(given: &Given, text: &RouteText) -> Text {
     let gen_ = u8::try_from(text.generation).unwrap_or(NONE);
     match text.form {
-        // No configuration asks for pools: to the planner they are flags with other names.
+        // No configuration has both: see `flagged`.
         RouteForm::Flag | RouteForm::Pool => Text::Flag { gen_ },
         RouteForm::Static => Text::Line { gen_, slot: text.targets.first().map_or(NONE, |t| given.slot(&t.slot)) },
     }
@@ -87,10 +97,11 @@ fn number(given: &Given, id: &ReleaseId) -> u8 {
 pub(crate) fn expand(given: &Given, world: &World) -> Ledger {
     let mut ledger = Ledger::default();
     expand_again(given, &World::default(), world, &mut ledger);
+    ledger.failures = failures(given, world, Pause::default());
     ledger
 }
 
-/// Makes the ledger of one world that of another: what is large and seldom differs is kept where it is the same.
+/// Makes the ledger of one world that of another, but for the failures: what is large and seldom differs is kept where it is the same.
 pub(crate) fn expand_again(given: &Given, before: &World, world: &World, ledger: &mut Ledger) {
     let mem = &world.mem;
     let has = |set: u8| move |rel: &u8| set & (1 << rel) != 0;
@@ -115,7 +126,6 @@ pub(crate) fn expand_again(given: &Given, before: &World, world: &World, ledger:
     ledger.proven = u64::from(mem.proven);
     ledger.cutover = cutover(given, mem);
     ledger.reload = reload(world);
-    ledger.failures = all().flat_map(|rel| failures(given, rel, mem.fails[usize::from(rel)])).collect();
     ledger.quarantine = all().filter(has(mem.quarantine)).filter_map(named).collect();
     ledger.good = mem.good.iter().filter_map(|rel| release(given, *rel)).collect();
     ledger.person = person(given, world);
@@ -164,6 +174,7 @@ fn record(given: &Given, world: &World, at: u8) -> Option<(SlotName, SlotRecord)
             killing: rec.killing.then(|| ago(0)),
             condemned: rec.condemned.then(|| "it failed".to_owned()),
             thawed: rec.thawed.then(|| ago(1)),
+            left: rec.left.then(|| ago(LEFT)),
             log: PathBuf::new(),
         };
         (given.name(at), record)
@@ -179,6 +190,9 @@ fn started(mem: &Mem, at: u8) -> u64 {
         (false, false) => 0,
     }
 }
+
+/// Seconds since a slot was left by a cutover before the last one: past `drain`, before its deadline.
+const LEFT: u64 = 45;
 
 /// Seconds since the cutover; a process that is past its deadline and was started after the cutover makes it older.
 fn cut_age(mem: &Mem) -> u64 {
@@ -208,15 +222,22 @@ fn reload(world: &World) -> Option<Reload> {
     let noted = [nginx.cur_noted, nginx.old_noted && nginx.old != Text::Absent];
     hup.on.then(|| Reload {
         generation: u64::from(hup.gen_),
-        at: ago([1, 6, 31][usize::from(hup.age)]),
+        at: ago([1, 6, 100][usize::from(hup.age)]),
         boot: boot(hup.this_boot),
         workers: WORKERS.iter().zip(noted).filter(|(_, noted)| *noted).map(|(pid, _)| (*pid, 1)).collect(),
         failed: hup.failed,
     })
 }
 
-fn failures(given: &Given, rel: u8, fails: Fails) -> Vec<Failure> {
-    let young = if fails.hot { 0 } else { 300 };
+/// The failures that a look finds, with what it finds of their pauses.
+pub(crate) fn failures(given: &Given, world: &World, pause: Pause) -> Vec<Failure> {
+    (0..).zip(world.mem.fails).flat_map(|(rel, fails)| of_one(given, rel, fails, pause)).collect()
+}
+
+fn of_one(given: &Given, rel: u8, fails: Fails, pause: Pause) -> Vec<Failure> {
+    let lasts = pause.after & (1 << rel) != 0;
+    let again = |count: u8| if lasts && pause.again && count > 0 { FAILURES } else { count };
+    let young = if lasts { 0 } else { 300 };
     let one = |(kind, age)| Failure {
         release: given.releases[usize::from(rel)][0].id.clone(),
         kind,
@@ -226,9 +247,9 @@ fn failures(given: &Given, rel: u8, fails: Fails) -> Vec<Failure> {
     };
     let kinds = [
         (FailureKind::Start, 700, fails.start_old),
-        (FailureKind::World, young, fails.world),
-        (FailureKind::Start, young, fails.start),
-        (FailureKind::Crash, young, fails.crash),
+        (FailureKind::World, young, u8::from(lasts && fails.start + fails.crash == 0)),
+        (FailureKind::Start, young, again(fails.start)),
+        (FailureKind::Crash, young, again(fails.crash)),
     ];
     kinds.into_iter().flat_map(|(kind, age, count)| (0..count).map(move |_| (kind, age))).map(one).collect()
 }
@@ -352,6 +373,7 @@ fn unrecord(given: &Given, ledger: &Ledger, record: &SlotRecord, at: u8) -> Rec 
         killing: record.killing.is_some(),
         condemned: record.condemned.is_some(),
         thawed: record.thawed.is_some_and(|at| NOW.since(at) < Duration::from_secs(2)),
+        left: record.left.is_some_and(|at| NOW.since(at) < Duration::from_secs(60)),
     }
 }
 
@@ -378,7 +400,7 @@ fn unreload(reload: &Reload) -> Hup {
     }
 }
 
-/// More failures than the policy counts are no more than that.
+/// More failures than the policy counts are no more than that, and what the world is to blame for makes a pause alone.
 fn unfails(given: &Given, ledger: &Ledger) -> [Fails; RELEASES] {
     let mut all = [Fails::default(); RELEASES];
     for failure in ledger.failures.iter().filter(|f| f.boot == boot(true)) {
@@ -388,10 +410,9 @@ fn unfails(given: &Given, ledger: &Ledger) -> [Fails; RELEASES] {
             FailureKind::Start if NOW.since(failure.at) > Duration::from_secs(600) => &mut fails.start_old,
             FailureKind::Start => &mut fails.start,
             FailureKind::Crash => &mut fails.crash,
-            FailureKind::World => &mut fails.world,
+            FailureKind::World => continue,
         };
-        *count = (*count + 1).min(FAILURES);
-        fails.hot |= NOW.since(failure.at) < Duration::from_secs(200);
+        *count = (*count + 1).min(given.config.counted());
     }
     all
 }

@@ -177,6 +177,8 @@ pub(crate) struct Rec {
     pub(crate) condemned: bool,
     /// It went on a moment ago.
     pub(crate) thawed: bool,
+    /// A cutover before the last one left it, and its drain is not at its deadline.
+    pub(crate) left: bool,
 }
 
 impl Rec {
@@ -185,6 +187,7 @@ impl Rec {
         self.past &= there && self.this_boot;
         self.pre &= there && self.this_boot;
         self.thawed &= there && self.this_boot;
+        self.left &= there && self.this_boot;
         let told = if there && self.this_boot { 2 } else { 1 };
         self.stopping = self.stopping.min(told);
     }
@@ -207,31 +210,20 @@ pub(crate) struct Cut {
 pub(crate) struct Hup {
     pub(crate) on: bool,
     pub(crate) gen_: u8,
-    /// 0: young, 1: past the time that a reload takes, 2: past the time after which it is tried again.
+    /// 0: young, 1: past the time that a reload takes, 2: past the time after which it is tried again, and past `drain_deadline`.
     pub(crate) age: u8,
     pub(crate) this_boot: bool,
     pub(crate) failed: bool,
 }
 
-/// Failures of one release.
+/// Failures of one release by itself, as many as the policy counts; whether the pause after the last one is over is no part of the state,
+/// see [`crate::see::Pause`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Fails {
     pub(crate) start: u8,
     /// Failed starts of more than ten minutes ago.
     pub(crate) start_old: u8,
     pub(crate) crash: u8,
-    pub(crate) world: u8,
-    /// The last one is so young that the next start waits.
-    pub(crate) hot: bool,
-}
-
-impl Fails {
-    /// A failure that the world is to blame for does nothing but lengthen the pause before the next start: it counts while that
-    /// lasts, and only where no other failure makes a pause of its own.
-    fn rest(&mut self) {
-        self.world = u8::from(self.hot && self.world > 0 && self.start == 0 && self.crash == 0);
-        self.hot &= self.start > 0 || self.crash > 0 || self.world > 0;
-    }
 }
 
 /// The ledger in its essentials; `ledger.rs` turns it into the shipped one and back.
@@ -351,10 +343,9 @@ impl World {
         let cut = *cut;
         for (at, (slot, rec)) in (0_u8..).zip(world.slots.iter_mut().zip(&mut world.mem.recs)) {
             rec.rest(slot.there());
-            // Open connections are counted on the slot that the last cutover left, or a reload on its way is about to leave.
-            slot.open &= (cut.on && cut.from == at) || leaving == at || moves;
+            // Open connections are counted on a slot that a cutover left, or a reload on its way is about to leave.
+            slot.open &= (cut.on && cut.from == at) || rec.left || leaving == at || moves;
         }
-        world.mem.fails.iter_mut().for_each(Fails::rest);
         world
     }
 

@@ -6,7 +6,7 @@ use crate::act::forgotten;
 use crate::config::{Given, Kind};
 use crate::family::{Families, Family};
 use crate::label::{Edge, Label};
-use crate::model::{BAD, DIES, FIRST, HANGS, Life, Link, Mem, Rec, Slot, Text, World};
+use crate::model::{BAD, DIES, FIRST, HANGS, Life, Link, Mem, Rec, SLOTS, Slot, Text, World};
 
 /// One successor.
 pub(crate) type Successor = (Edge, Label, World);
@@ -74,9 +74,7 @@ fn becomes(slot: &mut Slot, life: Life) {
 /// Everything around slotd. Between a look and its step time stands still, and of what others do only that happens which the step,
 /// its precondition or a property of it can run into (`meets`): anything else commutes with the step, so it leads to no other world
 /// when it happens before the look or behind the step, where it happens too.
-///
-/// `pause`: whether slotd waits for the pause before a start to be over.
-pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets, pause: bool) {
+pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets) {
     let idle = out.from.look == 0;
     if meets == Meets::Store {
         bytes(out);
@@ -92,7 +90,7 @@ pub(crate) fn environment(given: &Given, out: &mut Out<'_>, meets: Meets, pause:
     nginx(out);
     if idle {
         memory(out);
-        failures(given, out, pause);
+        failures(given, out);
     }
     free(given, out);
     crate::request::request(given, out);
@@ -181,15 +179,23 @@ fn timers(out: &mut Out<'_>, at: u8) {
         out.change(if early { Edge::Free } else { Edge::Fair }, Label::Deadline(at), |w| {
             w.mem.recs[usize::from(at)].past = true;
             let after = w.mem.cut.on && w.mem.cut.to == at && !rec.pre;
-            w.mem.cut.age = if after { 2 } else { w.mem.cut.age };
+            (w.mem.cut.age, w.mem.recs) = if after { (2, unleft(w.mem.recs)) } else { (w.mem.cut.age, w.mem.recs) };
         });
     }
     if slot.there() && rec.thawed {
         out.change(Edge::Fair, Label::Woken(at), |w| w.mem.recs[usize::from(at)].thawed = false);
     }
+    if slot.there() && rec.left && out.from.nginx.old == Text::Absent {
+        out.change(Edge::Fair, Label::LeftAges(at), |w| w.mem.recs[usize::from(at)].left = false);
+    }
     if slot.there() && rec.stopping == 1 {
         out.change(Edge::Fair, Label::StopOver(at), |w| w.mem.recs[usize::from(at)].stopping = 2);
     }
+}
+
+/// What was left before the last cutover was left longer ago.
+fn unleft(recs: [Rec; SLOTS]) -> [Rec; SLOTS] {
+    recs.map(|rec| Rec { left: false, ..rec })
 }
 
 /// How time goes on for the rest of the ledger, and what slotd believes.
@@ -198,7 +204,10 @@ fn memory(out: &mut Out<'_>) {
     // nginx acts on a signal within seconds: half a minute later it has, or never will, and workers of before have stopped.
     let acted = !out.from.nginx.pending && out.from.nginx.old == Text::Absent;
     if mem.cut.on && mem.cut.this_boot && mem.cut.age < 2 && out.from.nginx.old == Text::Absent {
-        out.change(Edge::Fair, Label::CutAges, |w| w.mem.cut.age += 1);
+        out.change(Edge::Fair, Label::CutAges, |w| {
+            w.mem.cut.age += 1;
+            w.mem.recs = if w.mem.cut.age < 2 { w.mem.recs } else { unleft(w.mem.recs) };
+        });
     }
     if mem.hup.on && mem.hup.this_boot && (mem.hup.age < 1 || mem.hup.age < 2 && acted) {
         // nginx may take longer than slotd waits, any number of times, but liveness does not count on it: on a host where every
@@ -208,18 +217,14 @@ fn memory(out: &mut Out<'_>) {
     }
 }
 
-/// How time goes on for failures. That a pause is over changes nothing before the planner waits for it: it says so whenever one is
-/// why it does not start something, so the pause ends then and not at every moment before.
-fn failures(given: &Given, out: &mut Out<'_>, pause: bool) {
+/// How time goes on for failures, where a configuration asks for that.
+fn failures(given: &Given, out: &mut Out<'_>) {
     let mem = out.from.mem;
     for (fails, rel) in mem.fails.iter().zip(0_u8..) {
         let place = usize::from(rel);
-        if fails.hot && (pause || given.config.eager) {
-            out.change(Edge::Fair, Label::Cooled(rel), |w| w.mem.fails[place].hot = false);
-        }
-        if given.config.window && fails.start + fails.crash + fails.world > 0 {
+        if given.config.window && fails.start + fails.crash > 0 {
             out.change(Edge::Free, Label::Window(rel), |w| {
-                let old = (fails.start + fails.start_old).min(crate::config::FAILURES);
+                let old = (fails.start + fails.start_old).min(given.config.counted());
                 w.mem.fails[place] = crate::model::Fails { start_old: old, ..Default::default() };
             });
         }

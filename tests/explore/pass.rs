@@ -7,14 +7,14 @@ use slotd::model::status::Reason;
 use slotd::plan::precondition::still_so;
 use slotd::plan::step::Act;
 
-use crate::act::{Fresh, Half, Look, Mind};
+use crate::act::{Decided, Fresh, Half, Look, Mind};
 use crate::config::Given;
 use crate::family::Family;
 use crate::label::{Edge, Label};
 use crate::ledger::identity;
 use crate::model::{Jar, Life, Link, Slot, World};
-use crate::moves::{Out, Which, left};
-use crate::see::{Asked, Variant, gaps, variants};
+use crate::moves::{Out, left};
+use crate::see::{Pause, Variant, gaps, pauses, variants};
 
 /// The reason number of a failure that is nobody's decision.
 const NOBODY: u8 = u8::MAX;
@@ -49,22 +49,58 @@ fn restarted(mut world: World) -> World {
 /// The first slotd looks again and again; the second one may. Who it is that looks is not part of the state: the lock of a pass lets
 /// one at a time, and neither has a memory of its own beyond it but the answers that it has counted, which `fresh` takes away. One
 /// that is killed between its look and its precondition leaves the world as it is without that look.
+///
+/// Liveness counts on looks that find every pause over.
 fn looks(mind: &mut Mind<'_>, out: &mut Out<'_>, who: u8, seen: &mut Vec<Seen>) {
     let edge = if who == 0 { Edge::Fair } else { Edge::Free };
-    for asked in variants(out.from) {
-        one(mind, out, (who, edge), Variant { fresh: false, asked: *asked, gap: None }, seen);
+    let asked = variants(out.from).iter().map(|asked| (edge, Variant { asked: *asked, ..Variant::default() }));
+    let alive = out.from.slots.iter().any(|s| s.alive());
+    let fresh = alive.then_some((Edge::Free, Variant { fresh: true, ..Variant::default() }));
+    let gaps = if out.wants(Family::Unread) && who == 0 { gaps(mind.given) } else { Vec::new() };
+    let blind = gaps.into_iter().map(|gap| (Edge::Fault, Variant { gap: Some(gap), ..Variant::default() }));
+    let pauses = pauses(mind.given, out.from);
+    let usual = (!is_held_up(mind, out.from, Variant::default(), &pauses)).then(|| mind.decide(out.from, Variant::default()));
+    for (edge, variant) in asked.chain(fresh).chain(blind) {
+        one(mind, out, (who, edge), variant, seen);
+        // What no pause holds up when all can be seen, none holds up either when a part of it cannot and the same is decided.
+        let at = mind.decide(out.from, variant);
+        if usual.is_none_or(|usual| !mind.decided(at).does_as(mind.decided(usual))) {
+            paused(mind, out, (who, edge), variant, &pauses, seen);
+        }
     }
-    if out.from.slots.iter().any(|s| s.alive()) {
-        one(mind, out, (who, Edge::Free), Variant { fresh: true, asked: Asked::New, gap: None }, seen);
+}
+
+/// Whether pauses that are not over make a difference to a look: where not one of all of them does, none of them does, and what does
+/// nothing is held up by nothing.
+fn is_held_up(mind: &mut Mind<'_>, world: &World, over: Variant, pauses: &[Pause]) -> bool {
+    let Some(all) = pauses.first() else { return false };
+    let plain = mind.decide(world, over);
+    if mind.decided(plain).does_as(&Decided::default()) {
+        return false;
     }
-    if matches!(out.which, Which::Usual(left) if left.has(Family::Unread)) && out.from.mem.fails.iter().any(|fails| fails.hot) {
-        // Whether such a look waits for a pause decides when that ends.
-        let blind = gaps(mind.given).into_iter().map(|gap| Variant { fresh: false, asked: Asked::New, gap: Some(gap) });
-        seen.extend(blind.map(|variant| Seen { decided: mind.decide(out.from, variant) }));
+    let at = mind.decide(world, Variant { pause: *all, ..over });
+    !mind.decided(at).does_as(mind.decided(plain))
+}
+
+/// The same look while pauses are not over, where that makes a difference.
+fn paused(
+    mind: &mut Mind<'_>,
+    out: &mut Out<'_>,
+    (who, edge): (u8, Edge),
+    over: Variant,
+    pauses: &[Pause],
+    seen: &mut Vec<Seen>,
+) {
+    let edge = if edge == Edge::Fault { Edge::Fault } else { Edge::Free };
+    if !is_held_up(mind, out.from, over, pauses) {
+        return;
     }
-    if out.wants(Family::Unread) && who == 0 {
-        for gap in gaps(mind.given) {
-            one(mind, out, (who, Edge::Fault), Variant { fresh: false, asked: Asked::New, gap: Some(gap) }, seen);
+    let plain = mind.decide(out.from, over);
+    for pause in pauses {
+        let variant = Variant { pause: *pause, ..over };
+        let at = mind.decide(out.from, variant);
+        if !mind.decided(at).does_as(mind.decided(plain)) {
+            one(mind, out, (who, edge), variant, seen);
         }
     }
 }
@@ -84,7 +120,7 @@ fn one(mind: &mut Mind<'_>, out: &mut Out<'_>, (who, edge): (u8, Edge), variant:
         world.nginx.old_looked = reloads && world.nginx.old != crate::model::Text::Absent;
     }
     let label = match variant.gap {
-        None => Label::Look { who, fresh: variant.fresh, asked: variant.asked, look, silent },
+        None => Label::Look { who, fresh: variant.fresh, asked: variant.asked, waits: variant.pause.after, look, silent },
         Some(gap) => Label::Gap { who, gap, look, silent },
     };
     out.add(edge, label, world);
@@ -245,7 +281,7 @@ fn write(given: &Given, world: &mut World, form: RouteForm, live: &SlotName) -> 
         return Err(reason(Reason::ConfigBroken));
     }
     world.disk = crate::act::route(world);
-    if form == RouteForm::Flag {
+    if form.has_flags() {
         let at = given.slot(live);
         world.flags = if at == 0 { 0 } else { 1 << at };
     }

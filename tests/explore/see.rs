@@ -6,15 +6,18 @@ use std::time::Duration;
 use slotd::model::boot::{Archive, Archives, Jvm, Layout};
 use slotd::model::desired::Boot;
 use slotd::model::id::{ArchiveId, Digest, Identity, SlotName};
+use slotd::model::ledger::Ledger;
 use slotd::model::observed::{
     Answer, Exit, ExitCause, JarFact, Loaded, Nginx, Observation, ObservedProcess, ObservedRoute, ObservedService, ObservedSlot,
     ObservedState, Occupant, Owner, Probe, Traffic, Worker,
 };
 use slotd::model::route::{Include, Target};
 
-use crate::config::{Given, digest, port};
+use crate::config::{FAILURES, Given, Kind, digest, port};
+use crate::fair::failed;
+use crate::family::Family;
 use crate::ledger::{self, WORKERS};
-use crate::model::{Jar, Life, Link, RELEASES, Slot, Text, World};
+use crate::model::{Jar, Life, Link, NONE, RELEASES, Slot, Text, World};
 
 /// Which workers answered the questions about the route, while two generations of them accept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -44,6 +47,18 @@ pub(crate) enum Gap {
     Jar,
 }
 
+/// After whose failures the pause before the next start is not over yet when slotd looks.
+///
+/// How long ago a release failed is kept nowhere: any look may find its pause over or not, which is more than can happen. So one failure
+/// stands for several, wherever the policy counts no further.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Pause {
+    /// Releases, one bit each; of one that has not failed by itself, the world was to blame for the failure.
+    pub(crate) after: u8,
+    /// The last failure was not the first one, after which a live slot is started again at once.
+    pub(crate) again: bool,
+}
+
 /// One way in which a look can come out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Variant {
@@ -51,6 +66,7 @@ pub(crate) struct Variant {
     pub(crate) fresh: bool,
     pub(crate) asked: Asked,
     pub(crate) gap: Option<Gap>,
+    pub(crate) pause: Pause,
 }
 
 fn hidden<T>(gap: bool, fact: Observation<T>) -> Observation<T> {
@@ -69,6 +85,7 @@ pub(crate) fn see_again(given: &Given, before: &World, world: &World, variant: V
         if before != world {
             ledger::expand_again(given, before, world, &mut service.ledger);
         }
+        service.ledger.failures = ledger::failures(given, world, variant.pause);
         let lies = |world: &World| (world.stored, world.unpacked, world.archived);
         if lies(before) != lies(world) {
             (service.stored, service.layouts, service.archives) = (stored(world), layouts(given, world), archives(given, world));
@@ -85,7 +102,7 @@ fn stored(world: &World) -> BTreeSet<Digest> {
 
 fn service(given: &Given, world: &World, variant: Variant) -> ObservedService {
     ObservedService {
-        ledger: ledger::expand(given, world),
+        ledger: Ledger { failures: ledger::failures(given, world, variant.pause), ..ledger::expand(given, world) },
         jar: hidden(variant.gap == Some(Gap::Jar), jar(given, world)),
         env_file: Observation::Absent,
         stored: stored(world),
@@ -204,9 +221,9 @@ fn probe(slot: Slot, fresh: bool) -> Observation<Probe> {
     Observation::Known(Probe { answer, good, bad })
 }
 
-/// Counted on the slot that the last cutover left, as the shipped observation does.
+/// Counted on a slot that a cutover left, as the shipped observation does.
 fn traffic(world: &World, at: u8, known: bool) -> Observation<Traffic> {
-    let left = world.mem.cut.on && world.mem.cut.from == at;
+    let left = (world.mem.cut.on && world.mem.cut.from == at) || world.mem.recs[usize::from(at)].left;
     let open = world.slots[usize::from(at)].open || world.reaches(at);
     match (left && known, open) {
         (false, _) => Observation::Absent,
@@ -300,6 +317,36 @@ pub(crate) fn variants(world: &World) -> &'static [Asked] {
     } else {
         &[Asked::New]
     }
+}
+
+/// What a look may find of the pauses, but for that all are over: first that none is, then those of any releases that have failed by
+/// themselves, or that of one for whose failure the world is to blame.
+pub(crate) fn pauses(given: &Given, world: &World) -> Vec<Pause> {
+    if is_settled(given, world) {
+        return Vec::new();
+    }
+    let failed = failed(world);
+    let own = (1..=failed).filter(|set| set & !failed == 0);
+    let again: &[bool] = if given.config.counted() < FAILURES { &[false, true] } else { &[false] };
+    let own = own.flat_map(|after| again.iter().map(move |again| Pause { after, again: *again }));
+    let blamed = given.config.faults.has(Family::Ports).then_some(world.mem.releases & !failed).unwrap_or_default();
+    let world = (0..8).map(|rel| 1 << rel).filter(|bit| blamed & bit != 0).map(|after| Pause { after, again: false });
+    let all = Pause { after: failed | blamed, again: again.len() > 1 };
+    let any = (all.after > 0).then_some(all);
+    any.into_iter().chain(own).chain(world).collect()
+}
+
+/// Whether what is asked for serves, so that nothing is started and no pause waited for.
+fn is_settled(given: &Given, world: &World) -> bool {
+    let (mem, wish) = (&world.mem, given.wish(world.wish));
+    let calm = world.nginx.old == Text::Absent && wish.kind == Kind::Wanted && mem.restart == NONE && mem.back_to == NONE;
+    let serves = |at: u8| {
+        let (slot, rec) = (world.slots[usize::from(at)], mem.recs[usize::from(at)]);
+        let known =
+            rec.on && rec.rel == wish.rel && slot.rel == wish.rel && slot.life == Life::Ready && slot.link == Link::Recorded;
+        known && mem.quarantine & (1 << wish.rel) == 0 && world.disk.leads(world.flags) == Some(at)
+    };
+    calm && world.reached()[0].is_some_and(serves)
 }
 
 /// Every fact that could fail to be read.

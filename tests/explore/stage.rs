@@ -51,7 +51,7 @@ const STATES: usize = 60_000;
 fn playable(from: &World, edge: Edge, label: Label, fault: Option<&str>) -> bool {
     let badly = |at: u8| from.reaches(at) && matches!(from.slots[usize::from(at)].life, Life::Sick | Life::Wrong);
     match label {
-        Label::Look { who: 0, fresh: false, asked: Asked::New, .. } => !(0..3).any(badly),
+        Label::Look { who: 0, fresh: false, asked: Asked::New, waits: 0, .. } => !(0..3).any(badly),
         Label::Step { .. } | Label::KilledBefore { .. } | Label::KilledBehind { .. } => true,
         _cue => from.look == 0 && cue(label).is_some() && (edge != Edge::Fault || fault == Some(label.word().as_str())),
     }
@@ -75,7 +75,6 @@ fn cue(label: Label) -> Option<(&'static str, Option<u8>)> {
         Label::StopOver(at) => ("stop_timeout_passes", Some(at)),
         Label::CutAges => ("cutover_ages", None),
         Label::HupAges => ("reload_ages", None),
-        Label::Cooled(_) => ("pause_is_over", None),
         Label::Flap(at) => ("turns_sick", Some(at)),
         Label::Wrong(at) => ("answers_as_another", Some(at)),
         Label::Recovers(at) => ("recovers", Some(at)),
@@ -100,7 +99,8 @@ fn cue(label: Label) -> Option<(&'static str, Option<u8>)> {
 fn breaks(mutated: &mut Mind<'_>, world: &World) -> Option<String> {
     let at = mutated.decide(world, Variant::default());
     mutated.decided(at).look?;
-    let (_, _, looking) = next(mutated, world, |l| matches!(l, Label::Look { who: 0, fresh: false, asked: Asked::New, .. }))?;
+    let (_, _, looking) =
+        next(mutated, world, |l| matches!(l, Label::Look { who: 0, fresh: false, asked: Asked::New, waits: 0, .. }))?;
     let (_, label, after) = next(mutated, &looking, |l| matches!(l, Label::Step { .. } | Label::Failed { .. }))?;
     violated(mutated, &looking, label, &after)
 }
@@ -183,7 +183,7 @@ fn written(config: Config, guards: &[&str], way: (Option<&str>, bool)) -> Option
 
 /// The look and the step of the shipped planner's next pass, as far as it has them.
 fn pass(mind: &mut Mind<'_>, world: &World) -> Vec<Told> {
-    let look = next(mind, world, |l| matches!(l, Label::Look { who: 0, fresh: false, asked: Asked::New, .. }));
+    let look = next(mind, world, |l| matches!(l, Label::Look { who: 0, fresh: false, asked: Asked::New, waits: 0, .. }));
     let Some((_, label, looking)) = look else { return Vec::new() };
     let step = if looking.look > 0 { next(mind, &looking, |l| matches!(l, Label::Step { .. })) } else { None };
     [(label, looking)].into_iter().chain(step.map(|(_, label, after)| (label, after))).collect()
