@@ -20,7 +20,7 @@ const ROUNDS: u32 = 7;
 /// A round that would end later than this after the beginning is not begun.
 const MINUTES: u32 = 12;
 /// For all archives together. A training gives way to everything, and beside other work takes minutes for the seconds that it takes alone.
-const TRAINING: Duration = Duration::from_secs(180);
+pub(crate) const TRAINING: Duration = Duration::from_secs(180);
 /// Each way to boot by flag; and the other cutover, which has nothing to do with the boot.
 const SLOTD: [(&str, &str); 5] = [("flag", "jar"), ("flag", "extracted"), ("flag", "cds"), ("flag", "auto"), ("reload", "auto")];
 const BY_HAND: [(&str, ByHand); 2] = [("the five scripts", ByHand::Scripts), ("stop and start", ByHand::StopAndStart)];
@@ -96,6 +96,24 @@ fn systems() -> Vec<System> {
     all.filter_map(|(name, way)| System::new(name, way)).collect()
 }
 
+/// Lets later `apply`s train the archive of the jar that serves; whether it was there in time.
+pub(crate) fn trains(site: &Site, until: Instant) -> bool {
+    let archives = || {
+        walk(&site.state().join("artifacts")).filter(|name| [".jsa", ".aot"].iter().any(|ending| name.ends_with(ending))).count()
+    };
+    let before = archives();
+    while archives() == before && Instant::now() < until {
+        let said = site.slotd(&["apply"]).expect_code(0).stdout;
+        // it is not tried again: whoever waits on would wait for nothing
+        if said.contains("without an archive") && !said.contains("being trained at this moment") {
+            println!("{said}");
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    archives() > before
+}
+
 impl System {
     /// Release 0 serves, and where archives are asked for each jar has its own.
     fn new(name: String, way: Way) -> Option<Self> {
@@ -118,25 +136,9 @@ impl System {
         Some(system)
     }
 
-    /// Deploys a jar, and lets a later `apply` train its archive; whether it was there in time.
     fn train(&self, number: u32, until: Instant) -> bool {
         self.site.deploy(&self.manifest(number));
-        let archives = || {
-            walk(&self.site.state().join("artifacts"))
-                .filter(|name| [".jsa", ".aot"].iter().any(|ending| name.ends_with(ending)))
-                .count()
-        };
-        let before = archives();
-        while archives() == before && Instant::now() < until {
-            let said = self.site.slotd(&["apply"]).expect_code(0).stdout;
-            // it is not tried again: whoever waits on would wait for nothing
-            if said.contains("without an archive") && !said.contains("being trained at this moment") {
-                println!("{}: {said}", self.name);
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        archives() > before
+        trains(&self.site, until)
     }
 
     /// Another release in each round. Its jar has bytes of its own, so that it is unpacked anew as a release of that day would be; but where

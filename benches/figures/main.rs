@@ -79,17 +79,24 @@ fn stamp(number: u32) -> String {
     format!("2026112210300{}", number % 3)
 }
 
-/// A deployment, command to proof in band, over `java -jar` to the first good `/profile`, in alternating pairs.
+/// A deployment, command to proof in band, over `java -jar` to the first good `/profile`, in alternating pairs: of a new release, and of
+/// one whose archive was trained when it served before.
 fn start() {
-    let site = Site::new();
-    site.deploy(&quick_drain(&site, 0));
-    let boots = ["jar", "auto"];
+    let (fresh, archived) = (Site::new(), Site::new());
+    fresh.deploy(&quick_drain(&fresh, 0));
+    let archive = |manifest: Manifest| manifest.set("launch.boot", json!("cds"));
+    for number in (0..3).rev() {
+        archived.deploy(&archive(quick_drain(&archived, number)));
+        assert!(compare::trains(&archived, Instant::now() + compare::TRAINING), "an archive of each jar");
+    }
+    let boots = ["jar", "auto", "cds"];
     let (mut rows, mut release) = (boots.map(|_| Vec::new()), 0);
     for _ in 0..PAIRS {
         for (boot, rows) in boots.iter().zip(&mut rows) {
             release += 1;
-            let plain = plain_start(&site, &stamp(release)).as_secs_f64();
-            let (took, passes) = timed_deployment(&site, &quick_drain(&site, release).set("launch.boot", json!(boot)));
+            let site = if *boot == "cds" { &archived } else { &fresh };
+            let plain = plain_start(site, &stamp(release)).as_secs_f64();
+            let (took, passes) = timed_deployment(site, &quick_drain(site, release).set("launch.boot", json!(boot)));
             let (own, asked) = (passes.own.as_secs_f64() * 1e3, passes.asked.as_secs_f64() * 1e3);
             println!(
                 "boot: {boot}: deployment {took:.3} s, java -jar {plain:.3} s; {} passes: {own:.0} ms of slotd's own, {asked:.0} ms for answers",
