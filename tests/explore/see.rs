@@ -329,7 +329,7 @@ pub(crate) fn pauses(given: &Given, world: &World) -> Vec<Pause> {
     let own = (1..=failed).filter(|set| set & !failed == 0);
     let again: &[bool] = if given.config.counted() < FAILURES { &[false, true] } else { &[false] };
     let own = own.flat_map(|after| again.iter().map(move |again| Pause { after, again: *again }));
-    let blamed = given.config.faults.has(Family::Ports).then_some(world.mem.releases & !failed).unwrap_or_default();
+    let blamed = if given.config.faults.has(Family::Ports) { world.mem.releases & !failed } else { 0 };
     let world = (0..8).map(|rel| 1 << rel).filter(|bit| blamed & bit != 0).map(|after| Pause { after, again: false });
     let all = Pause { after: failed | blamed, again: again.len() > 1 };
     let any = (all.after > 0).then_some(all);
