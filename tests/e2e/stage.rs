@@ -292,9 +292,6 @@ impl Stage {
             "configuration_mended" => self.set_broken(false),
             "cutover_ages" => self.ages(40, |l| vec![&mut l["cutover"]["at"]]),
             "reload_ages" => self.ages(20, |l| vec![&mut l["reload"]["at"]]),
-            "pause_is_over" => {
-                self.ages(120, |l| l["failures"].as_array_mut().unwrap().iter_mut().map(|f| &mut f["at"]).collect());
-            }
             "include_garbled" => fs::write(include, GARBAGE).unwrap(),
             "include_removed" => fs::remove_file(include).unwrap(),
             "jar_torn" => fs::write(self.jar_path(), "PK").unwrap(),
