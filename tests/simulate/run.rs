@@ -46,7 +46,7 @@ pub(crate) struct Run {
     numbered: usize,
     dice: Dice,
     pub(crate) began: u64,
-    /// The last plan of the controller.
+    /// The plan of the controller's last pass, if that came to one.
     pub(crate) plan: Option<Plan>,
     /// When it was made.
     pub(crate) looked: u64,
@@ -302,6 +302,10 @@ impl Run {
 
     fn failed(&mut self, index: usize, error: &ReconcileError) {
         self.world.touch().note(|| format!("no pass: {error}"));
+        if index == 0 {
+            // What it found before is old, and it says nothing new.
+            self.plan = None;
+        }
         if self.slotds[index].is_hopeless() {
             self.forgets(index);
         }
