@@ -1,14 +1,13 @@
 //! One deployment after another under load, by slotd in each of its ways and by what people do without it, on the same jars.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::by_hand::{self, ByHand};
 use crate::record;
-use crate::stamp;
+use crate::{own_jar, stamp};
 use crate::support::client;
 use crate::support::jar::{real_jar, real_version};
 use crate::support::load::{Load, Mix};
@@ -148,20 +147,7 @@ impl System {
         let manifest = Manifest::real(&self.site, &stamp(number)).env("NUMBER", &number.to_string()).cutover(cutover);
         let manifest = manifest.drain("2s").set("slot_policy.drain_deadline", json!("10s"));
         let manifest = manifest.set("slot_policy.standby", json!("stopped")).set("launch.boot", json!(boot));
-        if boot == "cds" { manifest } else { manifest.set("jar.path", json!(self.own_jar(number))) }
-    }
-
-    /// The jar of this round with a comment behind it, which changes its digest and nothing else.
-    fn own_jar(&self, number: u32) -> PathBuf {
-        let mut bytes = std::fs::read(real_jar(&stamp(number))).unwrap();
-        let comment = format!("round {number}");
-        let length = bytes.len() - 2;
-        assert_eq!(bytes[length - 20..length - 16], *b"PK\x05\x06", "a jar that has a comment already");
-        bytes[length..].copy_from_slice(&u16::try_from(comment.len()).unwrap().to_le_bytes());
-        bytes.extend(comment.as_bytes());
-        let path = self.site.path().join(format!("round-{number}.jar"));
-        std::fs::write(&path, bytes).unwrap();
-        path
+        if boot == "cds" { manifest } else { manifest.set("jar.path", json!(own_jar(&self.site, number))) }
     }
 
     fn round(&mut self, round: u32) {

@@ -23,6 +23,7 @@ mod pictures;
 mod pool;
 mod record;
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -79,8 +80,22 @@ fn stamp(number: u32) -> String {
     format!("2026112210300{}", number % 3)
 }
 
-/// A deployment, command to proof in band, over `java -jar` to the first good `/profile`, in alternating pairs: of a new release, and of
-/// one whose archive was trained when it served before.
+/// A copy of a release's jar with a comment behind it, which changes its digest and nothing else: it is read, stored and unpacked anew, as
+/// a release of the day would be.
+fn own_jar(site: &Site, number: u32) -> PathBuf {
+    let mut bytes = std::fs::read(support::jar::real_jar(&stamp(number))).unwrap();
+    let comment = format!("release {number}");
+    let length = bytes.len() - 2;
+    assert_eq!(bytes[length - 20..length - 16], *b"PK\x05\x06", "a jar that has a comment already");
+    bytes[length..].copy_from_slice(&u16::try_from(comment.len()).unwrap().to_le_bytes());
+    bytes.extend(comment.as_bytes());
+    let path = site.path().join(format!("release-{number}.jar"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A deployment, command to proof in band, over `java -jar` to the first good `/profile`, in alternating pairs: of a new release, whose
+/// bytes were never here before, and of one whose archive was trained when it served before.
 fn start() {
     let (fresh, archived) = (Site::new(), Site::new());
     fresh.deploy(&quick_drain(&fresh, 0));
@@ -94,9 +109,14 @@ fn start() {
     for _ in 0..PAIRS {
         for (boot, rows) in boots.iter().zip(&mut rows) {
             release += 1;
-            let site = if *boot == "cds" { &archived } else { &fresh };
+            let is_new = *boot != "cds";
+            let site = if is_new { &fresh } else { &archived };
+            let mut manifest = quick_drain(site, release).set("launch.boot", json!(boot));
+            if is_new {
+                manifest = manifest.set("jar.path", json!(own_jar(site, release)));
+            }
             let plain = plain_start(site, &stamp(release)).as_secs_f64();
-            let (took, passes) = timed_deployment(site, &quick_drain(site, release).set("launch.boot", json!(boot)));
+            let (took, passes) = timed_deployment(site, &manifest);
             let (own, asked) = (passes.own.as_secs_f64() * 1e3, passes.asked.as_secs_f64() * 1e3);
             println!(
                 "boot: {boot}: deployment {took:.3} s, java -jar {plain:.3} s; {} passes: {own:.0} ms of slotd's own, {asked:.0} ms for answers",

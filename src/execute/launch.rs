@@ -22,7 +22,9 @@ pub(super) fn start<H: Host>(
     vacancy::vacant(host, scene, slot)?;
     let release = ledger.slots.get(slot).and_then(|record| record.release.as_ref());
     let order = order(scene.spec, ledger, (slot, release), with.random.clone())?;
-    Ok(host.start(&StartOrder { boot: boot.clone(), log: with.log.clone(), ..order })?)
+    // What starts where traffic goes already has nobody to give way to, and no cutover to have its share back by.
+    let gives_way = scene.live.as_ref().is_some_and(|live| live != slot);
+    Ok(host.start(&StartOrder { boot: boot.clone(), log: with.log.clone(), gives_way, ..order })?)
 }
 
 /// As the slot was started, but for the port: the one that is bound there is the live process's.
@@ -58,6 +60,7 @@ fn order(
         launch: filled(&release.launch, spec, slot, record.port, &release.version),
         env_file: release.env_file.clone(),
         log: PathBuf::new(),
+        gives_way: false,
     })
 }
 

@@ -95,6 +95,8 @@ pub struct StartOrder {
     pub env_file: Option<Digest>,
     /// Where its output goes.
     pub log: PathBuf,
+    /// Whether its optimizing compiler gives way to what serves, until [`Processes::give_back`].
+    pub gives_way: bool,
 }
 
 /// What can be sent to a process.
@@ -131,6 +133,10 @@ pub trait Processes {
 
     /// Starts a process detached, so that it outlives us.
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError>;
+
+    /// Lets a process that gave way compete like any other; the same again changes nothing. It cannot fail in a way that matters: what
+    /// could not have it back did not give way.
+    fn give_back(&self, identity: &Identity);
 
     /// The Java runtime that a program belongs to, told without starting it; `None` where that cannot be told.
     fn jvm(&self, java: &str) -> Option<Jvm>;

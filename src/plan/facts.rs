@@ -161,9 +161,11 @@ impl<'a> Case<'a> {
         self.seen.route.loaded.known().map(|l| &l.slot)
     }
 
-    /// Which slot answers through the proxy.
+    /// Which slot answers through the proxy. Where others have started an application outside the manifest, it may be that one, which
+    /// calls itself by whatever name they gave it: then this tells nothing.
     pub(super) fn proxied(&self) -> Option<&'a SlotName> {
-        self.seen.route.proxied.known()
+        let outside = |slot: &&SlotName| slot.is_unnamed() && self.slot(slot).is_some_and(|s| !s.process.is_absent());
+        self.seen.route.proxied.known().filter(|_| !self.places().iter().any(outside))
     }
 
     /// Whether any witness calls a slot live.

@@ -89,6 +89,43 @@ fn an_unpacked_jar_that_somebody_changed_is_unpacked_again_before_the_next_start
     assert_eq!(client::get(site.address(), "/profile").unwrap().text(), "real2");
 }
 
+/// The nice values of the threads that the optimizing compiler of a JVM has (field 19 of `stat`, proc(5)).
+fn compilers(pid: i32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let lines = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
+    let compilers = lines.filter(|line| line.contains("(C2 Compiler"));
+    compilers.map(|line| line.rsplit_once(')').unwrap().1.split_whitespace().nth(19 - 3).unwrap().to_owned()).collect()
+}
+
+/// Whether a nice value can be taken back here, which is not so in every container.
+fn may_give_back() -> bool {
+    let tried = std::process::Command::new("sh").args(["-c", "renice 1 -p $$ && renice 0 -p $$"]).output();
+    tried.unwrap().status.success()
+}
+
+#[test]
+fn the_optimizing_compiler_of_a_new_release_gives_way_until_traffic_comes() {
+    let site = Site::new();
+    let release = |number: &str| Manifest::real(&site, OLD).env("NUMBER", number);
+    site.deploy(&release("1"));
+    let old = site.status().live_pid().unwrap();
+    site.desire(&release("2"));
+    let apply = site.spawn(&["apply"]);
+    let held_back = if may_give_back() { "19" } else { "0" };
+    until("the compiler of the other slot gives way", Duration::from_secs(60), || {
+        let others = site.apps().into_iter().map(|app| app.pid).filter(|pid| *pid != old);
+        let all: Vec<_> = others.flat_map(compilers).collect();
+        !all.is_empty() && all.iter().all(|nice| nice == held_back)
+    });
+    apply.wait(Duration::from_secs(120)).expect_code(0);
+    let new = site.status().live_pid().unwrap();
+    assert_ne!(new, old);
+    for pid in [old, new] {
+        let all = compilers(pid);
+        assert!(!all.is_empty() && all.iter().all(|nice| nice == "0"), "{all:?}");
+    }
+}
+
 /// The archives beside the only jar of the site, by their endings.
 fn archives(site: &Site, ending: &str) -> Vec<PathBuf> {
     let jars = fs::read_dir(site.state().join("artifacts")).unwrap();

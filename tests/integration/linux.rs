@@ -78,6 +78,7 @@ impl Place {
         let (service, slot) = (ServiceName::new("web"), SlotName::new("real1"));
         StartOrder {
             log: self.host.next_log(&service, &slot),
+            gives_way: false,
             service,
             slot,
             release: ReleaseId::new("r1-0"),

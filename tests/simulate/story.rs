@@ -257,6 +257,12 @@ impl Story {
         self.events.iter().map(|(_, what)| what).filter(|what| !what.is_wish() && !matches!(what, What::Applies))
     }
 
+    /// Wishes for what the manifest asked for before, or for the same bytes by another name.
+    pub(crate) fn renamings(&self) -> u32 {
+        let renames = |what: &What| matches!(what, What::Wants(Change::Relabel | Change::Back));
+        self.events.iter().map(|(_, what)| u32::from(renames(what))).sum()
+    }
+
     /// Without one of its events.
     pub(crate) fn without(&self, index: usize) -> Self {
         let mut story = self.clone();

@@ -71,6 +71,8 @@ fn allowance(story: &Story, what: &What) -> Allowance {
     // What lasts for good is lifted when the story has come to rest and was watched.
     let longest = story.events.last().map_or(0, |(at, _)| *at) + REST + WATCH;
     match what {
+        // The same path with other bytes: a relabel is then another deployment, and so is the way back from it.
+        What::Fault(Fault::JarBytes(..)) => [story.renamings(); 5],
         // A fault that falls between two looks is still only that fault.
         What::Fault(fault) | What::Ambush(_, fault) => of(fault, 1),
         // While it lasts, what was done is undone again and again; how often follows from the pauses of the product.
@@ -110,8 +112,6 @@ fn of(fault: &Fault, times: u32) -> Allowance {
         // Each reload that is lost is sent again, and its include goes back and forth.
         "reloads_lost" => [0, 0, 2 * times, times, 0],
         "nginx_stops" | "config_broken" => [0, 0, 1, 1, 1],
-        // The same path with other bytes: a relabel is then another deployment.
-        "jar_bytes" => [1; 5],
         _ => [0; 5],
     }
 }

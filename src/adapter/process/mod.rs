@@ -1,5 +1,6 @@
 //! Processes and ports of this machine: proves, starts, signals. Decides nothing; a process is only ever meant by its identity.
 
+mod compiler;
 mod exit;
 pub(super) mod fault;
 pub(super) mod find;
@@ -44,7 +45,15 @@ impl Processes for LinuxHost {
     }
 
     fn start(&self, order: &StartOrder) -> Result<Identity, ProcessError> {
-        self.launched(order)
+        let identity = self.launched(order)?;
+        if order.gives_way {
+            compiler::hold_back(&identity);
+        }
+        Ok(identity)
+    }
+
+    fn give_back(&self, identity: &Identity) {
+        compiler::give_back(identity);
     }
 
     fn jvm(&self, java: &str) -> Option<Jvm> {

@@ -176,6 +176,7 @@ mod tests {
             launch,
             env_file: None,
             log: PathBuf::from("/log"),
+            gives_way: false,
         };
         let expected = "--user app -- /usr/bin/java -Xmx256m -Dspring.profiles.active=real1,oauth \
                         -Dspring.config.location=classpath:/,/etc/app/ -jar /store/app.jar --debug";

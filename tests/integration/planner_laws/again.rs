@@ -238,6 +238,7 @@ fn is_in_the_way(service: &str, name: &str) -> bool {
         frozen: false,
         sick: false,
         routed: false,
+        gives_way: false,
     });
     let scene = Scene { spec: &host.spec, seen: host.seen(), live: Some(slot("real1")), nginx: Reloaded::No };
     let done = block_on(execute(&world, &scene, &start(&host, "real3", 8083)));

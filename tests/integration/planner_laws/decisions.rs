@@ -167,6 +167,19 @@ fn two_witnesses_that_disagree_stop_nothing_and_move_nothing() {
     assert!(waits(&host).contains(&Reason::RouteSplit), "{:?}", waits(&host));
 }
 
+/// The scripts named it `real1` on 8081, and the manifest had moved that slot to another port before it was taken over.
+#[test]
+fn what_others_started_outside_the_manifest_may_call_itself_by_a_slots_name() {
+    let host = usual(|h| {
+        h.puts("8080", Life::Adopted, "1");
+        h.loads(5, "8080");
+        h.puts("real1", Life::Ready, "2");
+        h.route().proxied = Observation::Known(slot("real1"));
+    });
+    assert!(!waits(&host).contains(&Reason::RouteSplit), "{:?}", waits(&host));
+    assert!(does(&host).contains("real1"), "{}", does(&host));
+}
+
 /// The text on disk was not seen loaded yet, leads where the traffic is, and the live slot was not asked yet.
 fn unasked(h: &mut Host) {
     h.ledger().proven = 4;

@@ -59,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) sick: bool,
     /// nginx has sent requests to it.
     pub(crate) routed: bool,
+    /// Its compiler is held back.
+    pub(crate) gives_way: bool,
 }
 
 impl Process {
@@ -143,6 +145,7 @@ impl State {
             frozen: false,
             sick: false,
             routed: false,
+            gives_way: false,
         });
     }
 
@@ -240,7 +243,12 @@ impl State {
             frozen: false,
             sick: false,
             routed: false,
+            gives_way: order.gives_way,
         }))
+    }
+
+    fn gave_back(&mut self, identity: &Identity) {
+        self.processes.values_mut().filter(|p| p.identity() == *identity).for_each(|p| p.gives_way = false);
     }
 
     fn answer(&self, question: &Question) -> Answer {
@@ -327,6 +335,10 @@ impl Processes for World {
         let what = || format!("{} of {} on {} port {} {:?}", order.release, order.service, order.slot, order.port, order.boot);
         let refusal = |source| ProcessError::Start { program: "java".to_owned(), source };
         self.change("start", what, refusal, |state| state.started(order))
+    }
+
+    fn give_back(&self, identity: &Identity) {
+        self.touch().gave_back(identity);
     }
 
     fn jvm(&self, _java: &str) -> Option<Jvm> {
