@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::by_hand::{self, ByHand};
 use crate::record;
-use crate::{own_jar, stamp};
 use crate::support::client;
 use crate::support::jar::{real_jar, real_version};
 use crate::support::load::{Load, Mix};
 use crate::support::manifest::Manifest;
 use crate::support::report::{Outcome, Report};
 use crate::support::site::Site;
+use crate::{own_jar, stamp};
 
 const ROUNDS: u32 = 7;
 /// A round that would end later than this after the beginning is not begun.

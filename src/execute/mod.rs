@@ -230,13 +230,11 @@ async fn carry_out<H: Host>(
     with: &Prepared,
 ) -> Result<Option<Identity>, ExecuteError> {
     let (spec, nginx) = (scene.spec, scene.seen.route.nginx.known());
+    give_back(host, scene, act);
     match act {
         Act::Install { release } => install(host, spec, release)?,
         Act::Unpack { digest, .. } => host.unpack(digest)?,
-        Act::WriteInclude { live, .. } => {
-            give_back(host, scene, live);
-            write(host, scene, ledger, live)?;
-        }
+        Act::WriteInclude { live, .. } => write(host, scene, ledger, live)?,
         Act::Reload { .. } if scene.nginx == Reloaded::Already => {}
         Act::Reload { .. } => {
             let Some(nginx) = nginx else { return Err(moved("a running nginx", "none runs")) };
@@ -245,10 +243,7 @@ async fn carry_out<H: Host>(
         Act::TidyFlags { slots } => slots.iter().try_for_each(|slot| host.cut(&spec.proxy, Some(slot), None))?,
         Act::Start { slot, boot, .. } => return launch::start(host, scene, ledger, (slot, boot), with).map(Some),
         Act::Train { slot, release, archive, .. } => launch::train(host, scene, (slot, release), archive)?,
-        Act::Cutover { from, to, .. } => {
-            give_back(host, scene, to);
-            cut_over(host, scene, from, to).await?;
-        }
+        Act::Cutover { from, to, .. } => cut_over(host, scene, from, to).await?,
         Act::Stop { slot, process, .. } => {
             signal_family(host, process, &[], Signal::Term)?;
             if is_frozen(scene, slot) {
@@ -281,11 +276,12 @@ async fn carry_out<H: Host>(
     Ok(None)
 }
 
-/// Traffic comes: what gave way to another slot while it started has nothing to wait for any more.
-fn give_back<H: Host>(host: &H, scene: &Scene<'_>, slot: &SlotName) {
-    if let Some(process) = scene.seen.ledger.slots.get(slot).and_then(|record| record.process.as_ref()) {
-        host.give_back(process);
-    }
+/// What gave way to another slot while it started competes like any other once traffic goes to it: by this step, or by a person's hand.
+fn give_back<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) {
+    let led_to = if let Act::Cutover { to: slot, .. } | Act::WriteInclude { live: slot, .. } = act { Some(slot) } else { None };
+    let record = |slot| scene.seen.ledger.slots.get(slot);
+    let processes = scene.live.iter().chain(led_to).filter_map(record).filter_map(|record| record.process.as_ref());
+    processes.for_each(|process| host.give_back(process));
 }
 
 fn is_frozen(scene: &Scene<'_>, slot: &SlotName) -> bool {
