@@ -34,18 +34,25 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Not worth failing for: without it a start is only slower.
 pub(super) fn hold_back(identity: &Identity) {
     let identity = identity.clone();
-    let watch = move || {
-        let until = Instant::now() + PATIENCE;
-        while may_give_back() && is_there(&identity) && Instant::now() < until {
-            let threads = threads(identity.pid, &[OPTIMIZING]).unwrap_or_default();
-            threads.iter().for_each(|thread| renice(*thread, LOWEST));
-            if !threads.is_empty() {
-                return;
-            }
+    drop(thread::Builder::new().name("hold-back".to_owned()).spawn(move || watch(&identity)));
+}
+
+fn watch(identity: &Identity) {
+    let until = Instant::now() + PATIENCE;
+    if !may_give_back() {
+        return;
+    }
+    while is_there(identity) && Instant::now() < until {
+        let threads = threads(identity.pid, &[OPTIMIZING]).unwrap_or_default();
+        if threads.is_empty() {
             thread::sleep(LOOK);
+            continue;
         }
-    };
-    drop(thread::Builder::new().name("hold-back".to_owned()).spawn(watch));
+        for thread in threads {
+            renice(thread, LOWEST);
+        }
+        return;
+    }
 }
 
 /// Gives the compilers of a process the priority that the process itself has.
