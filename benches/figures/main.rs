@@ -261,6 +261,40 @@ fn failover() {
     gaps.sort();
     let at = |percent: usize| gaps[(gaps.len() * percent).div_ceil(100).saturating_sub(1)].as_millis();
     println!("time without answers: median {} ms, 95th percentile {} ms, longest {} ms", at(50), at(95), at(100));
+    without_standby();
+}
+
+/// Where no standby is kept it costs a start: from the kill to the first answer, over `java -jar` to its own, in alternating pairs.
+fn without_standby() {
+    let site = Site::new();
+    let manifest = quick_drain(&site, 0).set("slot_policy.standby", json!("stopped"));
+    site.deploy(&manifest.set("slot_policy.max_attempts", json!(1000)));
+    let run = site.spawn(&["run", "--interval", "1s"]);
+    until("the controller is there", PATIENCE, || site.state().join("controller.json").exists());
+    let pairs = (0..PAIRS).map(|_| {
+        let plain = plain_start(&site, &stamp(0)).as_secs_f64();
+        let took = one_kill_without_standby(&site).as_secs_f64();
+        println!("no standby: {took:.3} s without an answer, java -jar {plain:.3} s");
+        took / plain
+    });
+    let ratios = sorted(pairs);
+    run.terminate();
+    let last = ratios.len() - 1;
+    println!("no standby: ratio median {:.3}, {:.3} to {:.3}", ratios[last / 2], ratios[0], ratios[last]);
+}
+
+fn one_kill_without_standby(site: &Site) -> Duration {
+    site.slotd(&["retry"]).expect_code(0);
+    until("it serves, and nothing else runs", Duration::from_secs(120), || {
+        site.status().status() == "converged" && site.apps().len() == 1
+    });
+    let live = site.status().live_pid().unwrap();
+    let began = Instant::now();
+    process::signal(live, Signal::SIGKILL);
+    until("it is gone", PATIENCE, || !process::is_alive(live));
+    let answers = || client::get(site.address(), "/profile").is_ok_and(|answer| answer.status == 200);
+    until("a new process answers", Duration::from_secs(120), answers);
+    began.elapsed()
 }
 
 fn one_kill(site: &Site) -> Duration {
