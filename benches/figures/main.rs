@@ -30,12 +30,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use record::Spread;
 use support::client;
 use support::load::{Load, Mix};
 use support::manifest::Manifest;
 use support::process;
 use support::report::{Kind, Report};
 use support::site::Site;
+use support::slotd::Background;
 use support::wait::{PATIENCE, until};
 
 /// Pairs of a deployment and a plain start.
@@ -126,10 +128,9 @@ fn start() {
         }
     }
     for (boot, rows) in boots.iter().zip(&rows) {
-        let [ratios, own] = [sorted(rows.iter().map(|row| row.0)), sorted(rows.iter().map(|row| row.1))];
-        let last = rows.len() - 1;
-        println!("boot: {boot}: ratio median {:.3}, {:.3} to {:.3}", ratios[last / 2], ratios[0], ratios[last]);
-        println!("boot: {boot}: own time median {:.0} ms, {:.0} to {:.0}", own[last / 2], own[0], own[last]);
+        let Spread { median, least, most } = Spread::of(rows.iter().map(|row| row.0));
+        println!("boot: {boot}: ratio median {median:.3}, {least:.3} to {most:.3}");
+        println!("boot: {boot}: own time {}", Spread::of(rows.iter().map(|row| row.1)));
     }
 }
 
@@ -141,12 +142,6 @@ fn timed_deployment(site: &Site, manifest: &Manifest) -> (f64, Passes) {
     let took = began.elapsed();
     until("the old slot has drained", PATIENCE, || began.elapsed() > took + Duration::from_secs(2));
     (took.as_secs_f64(), Passes::of(&ended.stderr))
-}
-
-fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut all: Vec<f64> = figures.collect();
-    all.sort_by(f64::total_cmp);
-    all
 }
 
 /// The passes of a run, as the ends of their spans say.
@@ -254,8 +249,7 @@ fn failover() {
     };
     site.deploy(&manifest(0));
     site.deploy(&manifest(1));
-    let run = site.spawn(&["run", "--interval", "1s"]);
-    until("the controller is there", PATIENCE, || site.state().join("controller.json").exists());
+    let run = controller(&site);
     let mut gaps: Vec<Duration> = (0..KILLS).map(|_| one_kill(&site)).collect();
     run.terminate();
     gaps.sort();
@@ -269,18 +263,23 @@ fn without_standby() {
     let site = Site::new();
     let manifest = quick_drain(&site, 0).set("slot_policy.standby", json!("stopped"));
     site.deploy(&manifest.set("slot_policy.max_attempts", json!(1000)));
-    let run = site.spawn(&["run", "--interval", "1s"]);
-    until("the controller is there", PATIENCE, || site.state().join("controller.json").exists());
+    let run = controller(&site);
     let pairs = (0..PAIRS).map(|_| {
         let plain = plain_start(&site, &stamp(0)).as_secs_f64();
         let took = one_kill_without_standby(&site).as_secs_f64();
         println!("no standby: {took:.3} s without an answer, java -jar {plain:.3} s");
         took / plain
     });
-    let ratios = sorted(pairs);
+    let Spread { median, least, most } = Spread::of(pairs);
     run.terminate();
-    let last = ratios.len() - 1;
-    println!("no standby: ratio median {:.3}, {:.3} to {:.3}", ratios[last / 2], ratios[0], ratios[last]);
+    println!("no standby: ratio median {median:.3}, {least:.3} to {most:.3}");
+}
+
+/// `slotd run`, which has begun.
+fn controller(site: &Site) -> Background {
+    let run = site.spawn(&["run", "--interval", "1s"]);
+    until("the controller is there", PATIENCE, || site.state().join("controller.json").exists());
+    run
 }
 
 fn one_kill_without_standby(site: &Site) -> Duration {

@@ -39,7 +39,7 @@ const AOT_SINCE: u32 = 24;
 const ON_REFRESH: &str = "-Dspring.context.exit=onRefresh";
 
 /// The lowest priority that there is (nice(2)).
-const NICE: i32 = 19;
+pub(super) const NICE: i32 = 19;
 
 /// Carries out one training; `args` are those after [`SUBCOMMAND`].
 ///

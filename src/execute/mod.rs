@@ -280,7 +280,8 @@ async fn carry_out<H: Host>(
 fn give_back<H: Host>(host: &H, scene: &Scene<'_>, act: &Act) {
     let led_to = if let Act::Cutover { to: slot, .. } | Act::WriteInclude { live: slot, .. } = act { Some(slot) } else { None };
     let record = |slot| scene.seen.ledger.slots.get(slot);
-    let processes = scene.live.iter().chain(led_to).filter_map(record).filter_map(|record| record.process.as_ref());
+    let others = led_to.filter(|slot| scene.live.as_ref() != Some(*slot));
+    let processes = scene.live.iter().chain(others).filter_map(record).filter_map(|record| record.process.as_ref());
     processes.for_each(|process| host.give_back(process));
 }
 

@@ -16,15 +16,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, getpriority_process, setpriority_process};
 
-use crate::adapter::process::stat;
+use crate::adapter::process::find;
+use crate::adapter::training::NICE;
 use crate::model::id::Identity;
 
 /// `C2 CompilerThread0` and its like.
 const OPTIMIZING: &str = "C2 Compiler";
 /// Either compiler's threads: one of them makes another when there is much to do, and it inherits the nice value (fork(2)).
 const ANY: [&str; 2] = [OPTIMIZING, "C1 Compiler"];
-/// The lowest priority that there is (nice(2)).
-const LOWEST: i32 = 19;
 /// A JVM makes its compilers within a tenth of a second; what has none by then has no C2.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
@@ -42,14 +41,14 @@ fn watch(identity: &Identity) {
     if !may_give_back() {
         return;
     }
-    while is_there(identity) && Instant::now() < until {
+    while !find::compare(identity).is_absent() && Instant::now() < until {
         let threads = threads(identity.pid, &[OPTIMIZING]).unwrap_or_default();
         if threads.is_empty() {
             thread::sleep(LOOK);
             continue;
         }
         for thread in threads {
-            renice(thread, LOWEST);
+            renice(thread, NICE);
         }
         return;
     }
@@ -58,7 +57,7 @@ fn watch(identity: &Identity) {
 /// Gives the compilers of a process the priority that the process itself has.
 pub(super) fn give_back(identity: &Identity) {
     let own = i32::try_from(identity.pid).ok().and_then(Pid::from_raw).and_then(|pid| getpriority_process(Some(pid)).ok());
-    let Some(own) = own.filter(|_| is_there(identity)) else { return };
+    let Some(own) = own.filter(|_| find::compare(identity).known().is_some()) else { return };
     for thread in threads(identity.pid, &ANY).unwrap_or_default() {
         if getpriority_process(Some(thread)).is_ok_and(|nice| nice != own) {
             renice(thread, own);
@@ -76,10 +75,6 @@ fn renice(thread: Pid, nice: i32) {
 fn may_give_back() -> bool {
     let Ok(own) = getpriority_process(None) else { return false };
     setpriority_process(None, own + 1).is_ok() && setpriority_process(None, own).is_ok()
-}
-
-fn is_there(identity: &Identity) -> bool {
-    stat::read(identity.pid).is_ok_and(|stat| stat.start == identity.start)
 }
 
 /// The threads of a process with such a name.

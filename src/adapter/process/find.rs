@@ -26,7 +26,7 @@ impl LinuxHost {
 }
 
 /// The process with this pid, if it is the recorded one.
-fn compare(identity: &Identity) -> Observation<Stat> {
+pub(super) fn compare(identity: &Identity) -> Observation<Stat> {
     match clock::boot_id() {
         Ok(boot) if boot != identity.boot => return Observation::Absent,
         Ok(_) => {}
