@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -136,10 +137,14 @@ pub(super) fn since_boot() -> Moment {
     Moment(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The running boot (random(4)).
+/// The running boot (random(4)), which is asked for with every process and cannot change while we run.
 pub(super) fn boot_id() -> io::Result<BootId> {
+    static BOOT: OnceLock<BootId> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot.clone());
+    }
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    Ok(BootId::new(text.trim()))
+    Ok(BOOT.get_or_init(|| BootId::new(text.trim())).clone())
 }
 
 #[cfg(test)]

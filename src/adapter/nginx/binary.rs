@@ -69,7 +69,8 @@ fn resolve(name: &str) -> Option<PathBuf> {
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
-    folders.filter(|folder| folder.is_absolute()).find_map(|folder| fs::canonicalize(folder.join(name)).ok())
+    let there = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|file| file.exists());
+    there.and_then(|file| fs::canonicalize(file).ok())
 }
 
 fn read(said: &str) -> Option<Build> {

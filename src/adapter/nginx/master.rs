@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::adapter::clock;
 use crate::adapter::nginx::Memory;
 use crate::adapter::nginx::binary::{self, Binary};
 use crate::adapter::nginx::config::{self, same_file};
@@ -62,7 +63,7 @@ pub(super) fn find(memory: &Memory, proxy: &ProxySpec) -> Observation<Nginx> {
 }
 
 fn described(master: &Seen, binary: &Binary) -> Observation<Nginx> {
-    let Some(boot) = process::boot() else { return Observation::Unknown("this boot's id cannot be read".to_owned()) };
+    let Ok(boot) = clock::boot_id() else { return Observation::Unknown("this boot's id cannot be read".to_owned()) };
     let worker = |child: &Seen| {
         let accepting = !child.title.contains(LEAVING);
         child.title.starts_with(WORKER).then_some(Worker { pid: child.pid, start: child.start, accepting })

@@ -4,7 +4,8 @@ use std::fs;
 
 use procfs::process::Process;
 
-use crate::model::id::{BootId, Identity};
+use crate::adapter::clock;
+use crate::model::id::Identity;
 
 /// A living process.
 #[derive(Clone, Debug)]
@@ -44,13 +45,8 @@ pub(super) fn children(pid: u32) -> Vec<Seen> {
     pids.into_iter().filter_map(look).filter(|seen| seen.parent == pid).collect()
 }
 
-/// This boot.
-pub(super) fn boot() -> Option<BootId> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(BootId::new(text.trim()))
-}
-
 /// Whether a recorded process still is that process.
 pub(super) fn is(identity: &Identity) -> bool {
-    boot().as_ref() == Some(&identity.boot) && look(identity.pid).is_some_and(|seen| seen.start == identity.start)
+    clock::boot_id().is_ok_and(|boot| boot == identity.boot)
+        && look(identity.pid).is_some_and(|seen| seen.start == identity.start)
 }

@@ -79,7 +79,8 @@ pub(in crate::adapter) fn environment(pid: u32) -> io::Result<Vec<u8>> {
     for _ in 0..EXEC_LOOKS {
         // An exec that begins between two reads ends the file early: only the size tells a whole environment from a cut one.
         let size = stat::environment_size(pid)?;
-        let env = std::fs::read(format!("/proc/{pid}/environ"))?;
+        let room = size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
+        let env = stat::file(pid, "environ", room + 1)?;
         if size == u64::try_from(env.len()).ok() {
             return Ok(env);
         }
@@ -96,8 +97,8 @@ pub(in crate::adapter) fn variable(env: &[u8], name: &str) -> Option<String> {
 
 /// Resident memory in bytes: the second field of `/proc/PID/statm` counts pages (proc(5)).
 pub(in crate::adapter) fn resident(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let line = stat::file(pid, "statm", 128).ok()?;
+    let pages: u64 = String::from_utf8_lossy(&line).split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(pages * procfs::page_size())
 }
 

@@ -1,6 +1,7 @@
 //! What `/proc/PID/stat` says (proc(5)): state, parent and start time, which with boot and cookie make an identity.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::adapter::clock;
@@ -35,9 +36,20 @@ impl Stat {
     }
 }
 
+/// Room for the line of any process: 52 numbers and a name.
+const LINE: usize = 1024;
+
+/// A file of a process, read at once where growing would take five reads: it has no size before it is read, and `take` keeps the
+/// standard library from asking for one.
+pub(super) fn file(pid: u32, name: &str, room: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(room);
+    File::open(format!("/proc/{pid}/{name}"))?.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads the line of a process. [`is_gone`] tells whether an error means that there is no such process.
 pub fn read(pid: u32) -> io::Result<Stat> {
-    let line = std::fs::read(format!("/proc/{pid}/stat"))?;
+    let line = file(pid, "stat", LINE)?;
     parse(&String::from_utf8_lossy(&line)).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unexpected /proc/PID/stat"))
 }
 
@@ -46,7 +58,7 @@ pub fn read(pid: u32) -> io::Result<Stat> {
 /// and a place for the environment that is not there yet or still grows. The kernel fills in `startcode` (field 26) only after
 /// that place (`load_elf_binary` in `fs/binfmt_elf.c`).
 pub(super) fn environment_size(pid: u32) -> io::Result<Option<u64>> {
-    let line = std::fs::read(format!("/proc/{pid}/stat"))?;
+    let line = file(pid, "stat", LINE)?;
     Ok(said_size(&String::from_utf8_lossy(&line)))
 }
 
