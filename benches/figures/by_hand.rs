@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::client;
 use crate::support::jar::real_jar;
+use crate::support::manifest::temporary;
 use crate::support::process::{self, MARK};
 use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
@@ -108,7 +109,7 @@ fn start(site: &Site, stamp: &str, profile: &str) {
     fs::copy(jar, &here).unwrap();
     let output = fs::File::create(site.path().join("nohup.out")).unwrap();
     let started = Command::new("setsid")
-        .args(["--fork", "nohup", "java", "-jar"])
+        .args(["--fork", "nohup", "java", &temporary(site), "-jar"])
         .arg(format!("-Dspring.profiles.active={profile}"))
         .arg(here)
         .env(MARK, site.path())

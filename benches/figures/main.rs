@@ -33,7 +33,7 @@ use serde_json::json;
 use record::Spread;
 use support::client;
 use support::load::{Load, Mix};
-use support::manifest::Manifest;
+use support::manifest::{Manifest, temporary};
 use support::process;
 use support::report::{Kind, Report};
 use support::site::Site;
@@ -193,7 +193,7 @@ fn plain_start(site: &Site, stamp: &str) -> Duration {
     let jar = support::jar::real_jar(stamp);
     let began = Instant::now();
     let mut child = Command::new("java")
-        .args(["-Dspring.profiles.active=real1", "-jar"])
+        .args(["-Dspring.profiles.active=real1", &temporary(site), "-jar"])
         .arg(jar)
         .env("SERVER_PORT", port.to_string())
         .stdin(Stdio::null())

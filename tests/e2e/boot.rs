@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::client::{self, Connection, head};
 use crate::support::jar::real_version;
-use crate::support::manifest::Manifest;
+use crate::support::manifest::{Manifest, temporary};
 use crate::support::process;
 use crate::support::site::Site;
 use crate::support::wait::until;
@@ -156,7 +156,10 @@ fn restarted(site: &Site) -> String {
 fn cds(site: &Site) -> Manifest {
     // A log of the JVM says where each class came from.
     let classes = format!("-Xlog:class+load:file={}/classes-{{slot}}.log", site.path().display());
-    Manifest::real(site, OLD).set("launch.boot", json!("cds")).set("launch.jvm_args", json!([classes])).drain("200ms")
+    Manifest::real(site, OLD)
+        .set("launch.boot", json!("cds"))
+        .set("launch.jvm_args", json!([temporary(site), classes]))
+        .drain("200ms")
 }
 
 #[test]

@@ -103,15 +103,20 @@ impl Load {
     }
 
     /// Ends it, after the requests that are under way, and tells.
-    pub(crate) fn stop(self) -> Report {
+    pub(crate) fn stop(mut self) -> Report {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.finish()
+        // What is under way may take seconds: its silence is the load's, and not the host's.
+        let ended = Instant::now();
+        Report::new(self.join(), self.began, ended)
     }
 
     /// Lets it come to its own bound, and tells.
     pub(crate) fn finish(mut self) -> Report {
-        let records = self.clients.drain(..).flat_map(|client| client.join().unwrap()).collect();
-        Report::new(records, self.began, Instant::now())
+        Report::new(self.join(), self.began, Instant::now())
+    }
+
+    fn join(&mut self) -> Vec<Record> {
+        self.clients.drain(..).flat_map(|client| client.join().unwrap()).collect()
     }
 }
 

@@ -9,6 +9,11 @@ use super::nginx;
 use super::process::MARK;
 use super::site::Site;
 
+/// The option that has a JVM put its temporary files into the folder of the site.
+pub(crate) fn temporary(site: &Site) -> String {
+    format!("-Djava.io.tmpdir={}", site.path().display())
+}
+
 /// A manifest of one service, `webservice`, with the two slots of a site.
 #[derive(Clone)]
 pub(crate) struct Manifest(Value);
@@ -27,9 +32,11 @@ impl Manifest {
             .set("health.deadline", json!("20s"))
     }
 
-    /// For the sample application.
+    /// For the sample application. What its Tomcat leaves when it is killed goes with the site.
     pub(crate) fn real(site: &Site, stamp: &str) -> Self {
-        Self::of(site, &jar::real_version(stamp), &jar::real_jar(stamp)).set("health.deadline", json!("90s"))
+        Self::of(site, &jar::real_version(stamp), &jar::real_jar(stamp))
+            .set("health.deadline", json!("90s"))
+            .set("launch.jvm_args", json!([temporary(site)]))
     }
 
     fn of(site: &Site, version: &str, jar: &Path) -> Self {

@@ -110,7 +110,8 @@ impl Report {
 
     /// The longest time in which no request got a good answer.
     pub(crate) fn longest_gap(&self) -> Duration {
-        let good = self.records.iter().filter(|record| record.outcome == Outcome::Good).map(|record| record.end);
+        let good = |record: &&Record| record.outcome == Outcome::Good && record.end <= self.ended;
+        let good = self.records.iter().filter(good).map(|record| record.end);
         let ends: Vec<Instant> = std::iter::once(self.began).chain(good).chain([self.ended]).collect();
         ends.windows(2).map(|two| two[1].saturating_duration_since(two[0])).max().unwrap_or_default()
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 
 use super::client;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, temporary};
 use super::nginx::Nginx;
 use super::port::Port;
 use super::process::{self, MARK, Process};
@@ -159,7 +159,7 @@ impl Site {
     pub(crate) fn start_by_script(&self, jar: &Path, profile: &str, port: u16) {
         let output = fs::File::create(self.path().join(format!("nohup-{profile}.out"))).unwrap();
         Command::new("setsid")
-            .args(["--fork", "nohup", "java", "-jar"])
+            .args(["--fork", "nohup", "java", &temporary(self), "-jar"])
             .arg(format!("-Dspring.profiles.active={profile}"))
             .arg(jar)
             .env(MARK, self.path())
