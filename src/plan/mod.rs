@@ -248,8 +248,7 @@ fn walk(case: &Case<'_>, first: Ruling, far: Far) -> Way {
             way.ends = if ruling.step.is_none() { ruling.holds } else { Vec::new() };
             break;
         }
-        let wanted = target::release_of(case.spec, &seen);
-        ruling = service::decide(&Case { seen: &seen, now: &now, wanted: &wanted, ..*case }).ruling;
+        ruling = service::decide(&Case { seen: &seen, now: &now, ..*case }).ruling;
     }
     way
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slotd::model::desired::{CutoverMode, Promote, Standby};
 use slotd::model::id::{Port, ReleaseId};
-use slotd::model::ledger::{Deployment, OneWay};
+use slotd::model::ledger::{Deployment, OneWay, Rollback};
 use slotd::model::observed::{Observation, Traffic, Worker};
 use slotd::model::route::{Include, RouteForm, Target};
 use slotd::model::status::Reason;
@@ -761,4 +761,54 @@ fn one_witness_is_enough_to_know_where_a_line_that_was_not_seen_loaded_leads() {
         let host = line(6, 5, change);
         assert_eq!(does(&host), "write the include in its flag form, leading to real1");
     }
+}
+
+/// Release 2 answers badly on `real1`, and release 3 came up so far on `real2` before the jar that is asked for went away.
+fn orphaned(life: Life, seconds: u64) -> Host {
+    usual(|h| {
+        h.touch().jar = Observation::Absent;
+        h.puts("real1", Life::Sick, "2");
+        h.puts("real2", life, "3");
+        h.record("real2").served = false;
+        h.record("real2").since = ago(seconds);
+        h.spec(|s| s.health.deadline = Duration::from_secs(60));
+        quiet(h, "real2");
+    })
+}
+
+#[test]
+fn a_candidate_whose_jar_has_gone_gives_way_when_its_deadline_is_over_and_not_before() {
+    let waiting = orphaned(Life::Starting, 59);
+    assert_eq!(does(&waiting), "nothing");
+    assert!(waits(&waiting).contains(&Reason::Starting), "{:?}", waits(&waiting));
+    let late = orphaned(Life::Starting, 60);
+    assert_eq!(does(&late), "stop real2 (pid 9082)");
+}
+
+#[test]
+fn what_is_ready_gives_way_to_no_rollback_while_nobody_can_read_what_is_asked_for() {
+    let host = |reads: bool| {
+        usual(|h| {
+            h.puts("real2", Life::Ready, "3");
+            quiet(h, "real2");
+            let (away, to) = (h.id("2"), h.id("1"));
+            h.ledger().person.rollback = Some(Rollback { away, to });
+            if !reads {
+                h.touch().jar = unknown();
+            }
+        })
+    };
+    assert_eq!(does(&host(true)), "stop real2 (pid 9082)");
+    assert_eq!(does(&host(false)), "nothing", "it may be what is asked for");
+}
+
+#[test]
+fn without_its_include_the_traffic_goes_where_it_was_led_last() {
+    let host = usual(|h| {
+        two(h);
+        h.asks("3");
+        h.mute();
+        h.route().include = Observation::Absent;
+    });
+    assert_eq!(does(&host), "write the include in its flag form, leading to real1");
 }
