@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::support::client;
 use crate::support::jar::real_jar;
-use crate::support::manifest::temporary;
-use crate::support::process::{self, MARK};
+use crate::support::process;
 use crate::support::site::Site;
 use crate::support::wait::{PATIENCE, until};
 
@@ -107,16 +105,5 @@ fn stop(site: &Site, slot: &str) -> bool {
 fn start(site: &Site, stamp: &str, profile: &str) {
     let (jar, here) = (real_jar(stamp), site.path().join(format!("app-{stamp}.jar")));
     fs::copy(jar, &here).unwrap();
-    let output = fs::File::create(site.path().join("nohup.out")).unwrap();
-    let started = Command::new("setsid")
-        .args(["--fork", "nohup", "java", &temporary(site), "-jar"])
-        .arg(format!("-Dspring.profiles.active={profile}"))
-        .arg(here)
-        .env(MARK, site.path())
-        .env("SERVER_PORT", site.port(profile).to_string())
-        .stdin(Stdio::null())
-        .stderr(output.try_clone().unwrap())
-        .stdout(output)
-        .status();
-    assert!(started.unwrap().success(), "setsid does not start");
+    site.launch_by_script(&here, profile, site.port(profile));
 }

@@ -69,8 +69,9 @@ fn resolve(name: &str) -> Option<PathBuf> {
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
-    let there = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|file| file.exists());
-    there.and_then(|file| fs::canonicalize(file).ok())
+    // Every pass comes here: one question for each folder, where resolving it would ask for each part of its path.
+    let mut there = folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).filter(|file| file.exists());
+    there.find_map(|file| fs::canonicalize(file).ok())
 }
 
 fn read(said: &str) -> Option<Build> {

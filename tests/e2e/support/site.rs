@@ -156,9 +156,9 @@ impl Site {
     }
 
     /// Starts the real application as `start.sh` does: no slotd, nobody waits for it, its output in one file.
-    pub(crate) fn start_by_script(&self, jar: &Path, profile: &str, port: u16) {
+    pub(crate) fn launch_by_script(&self, jar: &Path, profile: &str, port: u16) {
         let output = fs::File::create(self.path().join(format!("nohup-{profile}.out"))).unwrap();
-        Command::new("setsid")
+        let started = Command::new("setsid")
             .args(["--fork", "nohup", "java", &temporary(self), "-jar"])
             .arg(format!("-Dspring.profiles.active={profile}"))
             .arg(jar)
@@ -167,8 +167,13 @@ impl Site {
             .stdin(Stdio::null())
             .stderr(output.try_clone().unwrap())
             .stdout(output)
-            .status()
-            .unwrap();
+            .status();
+        assert!(started.unwrap().success(), "setsid does not start");
+    }
+
+    /// The same, until it answers.
+    pub(crate) fn start_by_script(&self, jar: &Path, profile: &str, port: u16) {
+        self.launch_by_script(jar, profile, port);
         await_profile(profile, port);
     }
 }

@@ -763,12 +763,12 @@ fn one_witness_is_enough_to_know_where_a_line_that_was_not_seen_loaded_leads() {
     }
 }
 
-/// Release 2 answers badly on `real1`, and release 3 came up so far on `real2` before the jar that is asked for went away.
-fn orphaned(life: Life, seconds: u64) -> Host {
+/// Release 2 answers badly on `real1`, and release 3 was started on `real2` so long ago, before the jar that is asked for went away.
+fn orphaned(seconds: u64) -> Host {
     usual(|h| {
         h.touch().jar = Observation::Absent;
         h.puts("real1", Life::Sick, "2");
-        h.puts("real2", life, "3");
+        h.puts("real2", Life::Starting, "3");
         h.record("real2").served = false;
         h.record("real2").since = ago(seconds);
         h.spec(|s| s.health.deadline = Duration::from_secs(60));
@@ -778,11 +778,10 @@ fn orphaned(life: Life, seconds: u64) -> Host {
 
 #[test]
 fn a_candidate_whose_jar_has_gone_gives_way_when_its_deadline_is_over_and_not_before() {
-    let waiting = orphaned(Life::Starting, 59);
+    let waiting = orphaned(59);
     assert_eq!(does(&waiting), "nothing");
     assert!(waits(&waiting).contains(&Reason::Starting), "{:?}", waits(&waiting));
-    let late = orphaned(Life::Starting, 60);
-    assert_eq!(does(&late), "stop real2 (pid 9082)");
+    assert_eq!(does(&orphaned(60)), "stop real2 (pid 9082)");
 }
 
 #[test]
