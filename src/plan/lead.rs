@@ -111,7 +111,8 @@ pub(super) fn reloading(case: &Case<'_>) -> Ruling {
     let Some(reload) = case.ledger().reload.as_ref() else { return Ruling::clear() };
     let Some(elapsed) = case.since(&reload.boot, reload.at) else { return Ruling::clear() };
     let current = case.text().is_some_and(|t| t.generation == reload.generation);
-    let loaded = case.seen.route.loaded.known().is_some_and(|l| l.generation >= reload.generation);
+    let proven = case.ledger().proven >= reload.generation;
+    let loaded = case.seen.route.loaded.known().map_or(proven, |loaded| loaded.generation >= reload.generation);
     if case.hands_over() {
         // Late or not, and whatever stands on disk by now: which slot users reach depends on the worker that they meet.
         return Ruling::block(under_way(case));
@@ -191,9 +192,14 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
     if targets.iter().all(|target| target.slot != *leads_to) {
         return Ruling::block(port_is_anothers(case, leads_to, "which the process of another slot has"));
     }
-    let unloaded_elsewhere = |text: &RouteText| !is_loaded(case, text) && case.on_disk() != Some(leads_to);
-    if case.text().is_some_and(|text| text.says_the_same(form, &targets) && !unloaded_elsewhere(text)) {
-        return Ruling::clear();
+    if let Some(text) = case.text().filter(|text| text.says_the_same(form, &targets)) {
+        if is_loaded(case, text) || case.on_disk() == Some(leads_to) {
+            return Ruling::clear();
+        }
+        if let Some(why) = case.seen.route.flags.unknown().filter(|_| form.has_flags()) {
+            // Written again it would still not be known where it leads.
+            return Ruling::block(unread(why));
+        }
     }
     if case.nginx().is_none() && case.on_disk().is_some_and(|slot| slot != leads_to && case.answers(slot)) {
         return Ruling::block(proxy_down(case));
@@ -207,6 +213,11 @@ pub(super) fn write(case: &Case<'_>, goal: &SlotName) -> Ruling {
         why_write(case),
         format!("{} leads to {leads_to}", case.spec.proxy.include.display()),
     )
+}
+
+/// What says where the include leads cannot be read.
+pub(super) fn unread(why: &str) -> Hold {
+    hold(Reason::RouteUnproven, why, "let slotd read the include and its flags", pace::WORLD)
 }
 
 /// A slot that neither a process can be started on nor an include can name, because the port of the manifest is another one's.

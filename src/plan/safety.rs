@@ -27,7 +27,7 @@ pub(super) fn unsafe_to_stop(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     }
     // What cannot be read may call it live too.
     if let Some(why) = case.seen.route.include.unknown().or(case.seen.route.flags.unknown()) {
-        return Some(hold(Reason::RouteUnproven, why, "let slotd read the include and its flags", pace::WORLD));
+        return Some(lead::unread(why));
     }
     foreign(case, slot).or_else(|| unseen_route(case, slot)).or_else(|| last_one(case, slot)).or_else(|| draining(case, slot))
 }
@@ -47,7 +47,7 @@ fn foreign(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     })
 }
 
-/// A candidate that never served is routed to by nobody; anything else only when the route can be seen.
+/// What nobody is routed to may go; anything else only when the route can be seen.
 fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if case.old_workers() > 0 {
         return Some(hold(Reason::Reloading, "workers of before the reload still accept", "they stop within a second", SAMPLE));
@@ -55,7 +55,7 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
     if let Some(hold) = just_found(case, slot).or_else(|| unheard(case)) {
         return Some(hold);
     }
-    if case.record(slot).is_some_and(|r| !r.served && r.cookie.is_some()) {
+    if is_unreached(case, slot) {
         return None;
     }
     match &case.seen.route.nginx {
@@ -74,6 +74,15 @@ fn unseen_route(case: &Case<'_>, slot: &SlotName) -> Option<Hold> {
         )),
         Observation::Known(_) => lead::split(case),
     }
+}
+
+/// Whether nobody is routed to a candidate that never served. While nginx cannot be asked, it may have loaded another text than the one
+/// that was found, and that led to this slot before a candidate was started there: then users reach whatever answers.
+fn is_unreached(case: &Case<'_>, slot: &SlotName) -> bool {
+    let candidate = case.record(slot).is_some_and(|r| !r.served && r.cookie.is_some());
+    let proven = case.text().is_some_and(|text| text.generation <= case.ledger().proven);
+    let told = proven || case.seen.route.nginx.unknown().is_none();
+    candidate && (told || !case.may_answer(slot))
 }
 
 /// A process that was found, while a reload that this ledger has lost may be under way: workers of before it may still send requests

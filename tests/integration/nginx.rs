@@ -497,10 +497,11 @@ async fn no_server_that_uses_the_route_is_unknown() {
 }
 
 #[test]
-fn a_configuration_that_is_broken_elsewhere_refuses_the_write_and_the_old_text_comes_back() {
+fn a_configuration_that_is_broken_elsewhere_refuses_the_write_and_the_old_text_comes_back_with_its_flags() {
     let bench = Bench::new();
     bench.host.write(&bench.service, &both(1), &slot("real1"), None).unwrap();
     let nginx = bench.start();
+    bench.host.cut(&bench.service.proxy, None, Some(&slot("real2"))).unwrap();
     let before = fs::read(&bench.service.proxy.include).unwrap();
     let config = fs::read_to_string(&bench.service.proxy.nginx.config).unwrap();
     fs::write(&bench.service.proxy.nginx.config, config.replace("access_log off;", "acces_log off;")).unwrap();
@@ -509,6 +510,7 @@ fn a_configuration_that_is_broken_elsewhere_refuses_the_write_and_the_old_text_c
     let Err(ProxyError::Refused { said }) = refused else { panic!("{refused:?}") };
     assert!(said.starts_with("[emerg] unknown directive \"acces_log\""), "{said}");
     assert_eq!(fs::read(&bench.service.proxy.include).unwrap(), before);
+    assert_eq!(bench.host.flags(&bench.service), Observation::Known(vec![slot("real2")]));
     let refused = bench.host.reload(&bench.service.proxy, &nginx);
     assert!(matches!(refused, Err(ProxyError::Refused { .. })), "{refused:?}");
     assert_eq!(bench.nginx(), Observation::Known(nginx), "no worker was replaced");

@@ -107,27 +107,41 @@ pub(super) struct Order<'a> {
 }
 
 /// Writes the include, tested by a running nginx, with the flags such that this text leads to the live slot from its first moment,
-/// and before it the pools that it names.
+/// and before it the pools that it names. What fails leaves all of them as they were.
 pub(super) fn write(order: &Order<'_>) -> Result<(), ProxyError> {
+    let changes = changes(order)?;
+    if !order.text.form.has_flags() {
+        // Before a static line they stay: the text that is loaded now may still look at them.
+        return put(order, &changes);
+    }
+    let before = flags(order.state, order.service);
+    let written = set_flags(order).and_then(|()| put(order, &changes));
+    // Flags that could not be read stay as they are now: none of them is known to be too many.
+    if written.is_err() && before.unknown().is_none() {
+        set_back_flags(order, before.known().map_or(&[], Vec::as_slice))?;
+    }
+    written
+}
+
+/// The files that are to be another than they are, in the order in which they are written.
+fn changes(order: &Order<'_>) -> Result<Vec<Change>, ProxyError> {
     let proxy = &order.service.proxy;
     let (state, flag_dir) = (order.state.to_string_lossy(), proxy.flag_dir.to_string_lossy());
     let frame = frame(&state, &flag_dir, order.service);
     let include = Change::of(&proxy.include, |_| render(&frame, order.text))?;
-    if order.text.form.has_flags() {
-        // Before a static line they stay: the text that is loaded now may still look at them.
-        set_flags(order)?;
-    }
     let pools = match order.text.form {
         RouteForm::Pool => Some(Change::of(&proxy.pool_include, |before| with_those_in_use(&frame, order, before, &include))?),
         RouteForm::Flag | RouteForm::Static => None,
     };
-    let mut changes: Vec<&Change> = pools.iter().chain([&include]).filter(|change| change.differs()).collect();
-    changes.iter().try_for_each(|change| change.make())?;
+    Ok(pools.into_iter().chain([include]).filter(Change::differs).collect())
+}
+
+fn put(order: &Order<'_>, changes: &[Change]) -> Result<(), ProxyError> {
+    changes.iter().try_for_each(Change::make)?;
     let Some(nginx) = order.nginx.filter(|_| !changes.is_empty()) else { return Ok(()) };
-    let tested = control::test(order.memory, proxy, nginx);
+    let tested = control::test(order.memory, &order.service.proxy, nginx);
     if tested.is_err() {
-        changes.reverse();
-        changes.iter().try_for_each(|change| change.undo())?;
+        changes.iter().rev().try_for_each(Change::undo)?;
     }
     tested
 }
@@ -193,11 +207,26 @@ fn set_flags(order: &Order<'_>) -> Result<(), ProxyError> {
     if at > 0 {
         raise(dir, order.live)?;
     }
-    let of_text = order.text.targets.iter().map(|target| &target.slot);
-    let others: BTreeSet<&SlotName> = of_text.chain(order.service.slots.iter().map(|slot| &slot.name)).collect();
-    for slot in others.into_iter().filter(|slot| *slot != order.live) {
+    for slot in flagged(order).into_iter().filter(|slot| *slot != order.live) {
         lower(dir, slot)?;
     }
+    sync_folder(dir)
+}
+
+/// The slots that may have a flag beside or under the new text.
+fn flagged<'a>(order: &Order<'a>) -> BTreeSet<&'a SlotName> {
+    let of_text = order.text.targets.iter().map(|target| &target.slot);
+    of_text.chain(order.service.slots.iter().map(|slot| &slot.name)).collect()
+}
+
+/// The flags as they stood: those of a text that is not there lead nowhere, or elsewhere than before by the text that is.
+fn set_back_flags(order: &Order<'_>, before: &[SlotName]) -> Result<(), ProxyError> {
+    let dir = &order.service.proxy.flag_dir;
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    before.iter().try_for_each(|slot| raise(dir, slot))?;
+    flagged(order).into_iter().filter(|slot| !before.contains(slot)).try_for_each(|slot| lower(dir, slot))?;
     sync_folder(dir)
 }
 

@@ -1,6 +1,6 @@
 //! What the simulator found: each a story that was cut down to what matters.
 
-use slotd::model::desired::{PortConflict, ServiceSpec, Standby};
+use slotd::model::desired::{CutoverMode, PortConflict, ServiceSpec, Standby};
 use slotd::model::status::Reason;
 use slotd::observe::watch::Watch;
 use slotd::plan::Next;
@@ -355,4 +355,62 @@ fn a_slotd_that_dies_between_a_cutover_and_noting_it_leaves_a_standby_all_the_sa
         stage.keep(60);
         assert_eq!(stage.running(), ["real1 webservice-3", "real2 webservice-2"], "change {change}\n{}", stage.world.story());
     }
+}
+
+/// A script has written where it did not reload: nginx goes on where it went, and whatever comes up there has the traffic.
+#[test]
+fn what_answers_where_an_nginx_that_cannot_be_asked_may_lead_is_not_stopped() {
+    let mut stage = takeover::scripts(8081, &[("real1", 8081)]);
+    stage.befall(Fault::NginxHidden(true));
+    stage.world.accept(&stage.goal());
+    stage.keep(20);
+    stage.befall(include(&stage, Some(Text::Plain(port(8082)))));
+    stage.befall(Fault::Crash(port(8081)));
+    for version in ["2", "3"] {
+        stage.wants(version, Behaviour::good());
+        stage.world.accept(&stage.goal());
+        stage.keep(20);
+    }
+    stage.is("real1 webservice-2");
+    let plan = stage.keep(20);
+    assert!(plan.services[0].holds.iter().any(|hold| hold.reason == Reason::ProxyUnverified), "{plan:#?}");
+    stage.befall(Fault::NginxHidden(false));
+    stage.world.converges(&stage.goal());
+    stage.is("real2 webservice-3");
+}
+
+#[test]
+fn what_nginx_refuses_leaves_the_flags_as_they_were_and_is_tried_ever_more_seldom() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.befall(Fault::ConfigBroken(true));
+    stage.spec.proxy.cutover = CutoverMode::Flag;
+    stage.world.accept(&stage.goal());
+    stage.befall(Fault::Sick(port(8081), true));
+    stage.keep(600);
+    let counts = stage.world.take_counts();
+    let count = |word| counts.get(word).copied().unwrap_or(0);
+    assert!(count("write") <= 27 && count("cut") == 0, "{counts:?}\n{}", stage.world.story());
+    assert!(stage.world.see().flags.values().all(std::collections::BTreeSet::is_empty), "{}", stage.world.story());
+}
+
+#[test]
+fn an_include_whose_flags_cannot_be_read_is_not_written_again_and_again() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.spec.slots[0].port = port(9081);
+    stage.befall(Fault::Crash(port(8081)));
+    stage.world.touch().hide(Sight::Flags, 0, 20);
+    stage.world.accept(&stage.goal());
+    stage.keep(200);
+    stage.did(&[("write", 1), ("reload", 1)]);
+}
+
+#[test]
+fn what_nginx_was_seen_to_have_loaded_is_not_called_unapplied_when_nginx_cannot_be_seen() {
+    let mut stage = Stage::serving_as(&["1"], Stage::reload_mode);
+    stage.deploy("2");
+    stage.keep(6);
+    stage.world.touch().hide(Sight::Nginx, 0, 1);
+    let plan = stage.world.pass(&stage.goal(), &mut Watch::default()).plan;
+    let reasons: Vec<_> = plan.services[0].holds.iter().map(|hold| hold.reason).collect();
+    assert_eq!(reasons, [Reason::ProxyUnverified], "{plan:#?}");
 }

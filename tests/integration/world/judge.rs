@@ -121,12 +121,15 @@ impl State {
         if well(before) && !well(now) && !self.judge.excused.contains(include) && !self.is_raced() {
             self.breach(format!("{} was led from {before:?}, which answers, to {now:?}, which does not", include.display()));
         }
-        self.judge_share(include);
+        self.judge_share(include, before);
     }
 
-    /// Nor to one that still gives way to it.
-    fn judge_share(&mut self, include: &Path) {
+    /// Nor to one that still gives way to it; what it led to before is judged only where users reach that.
+    fn judge_share(&mut self, include: &Path, before: Option<Port>) {
         let leads = self.on_disk(include);
+        if leads == before && !self.routes(include).any(|to| to == leads) {
+            return;
+        }
         if let Some(pid) = self.processes.values().find(|p| Some(p.port) == leads && p.gives_way).map(|p| p.pid) {
             self.breach(format!("{} was led to process {pid}, whose compiler is held back", include.display()));
         }

@@ -124,6 +124,11 @@ impl State {
         self.accepting().map(|w| w.texts.get(include).and_then(|text| self.leads(include, text)))
     }
 
+    /// Whether nginx runs the include that is on disk.
+    pub(crate) fn is_loaded(&self, include: &Path) -> bool {
+        self.accepting().all(|w| w.texts.get(include) == self.includes.get(include))
+    }
+
     /// Where the include on disk leads.
     pub(crate) fn on_disk(&self, include: &Path) -> Option<Port> {
         self.includes.get(include).and_then(|text| self.leads(include, text))
@@ -191,6 +196,7 @@ impl State {
     fn written(&mut self, spec: &ServiceSpec, text: &RouteText, live: &SlotName) -> Result<(), ProxyError> {
         let path = &spec.proxy.include;
         let led = self.on_disk(path);
+        let flags_before = self.flags.get(&flag_dir(path)).cloned();
         if text.form.has_flags() {
             let flags = self.flags.entry(flag_dir(path)).or_default();
             flags.retain(|flag| flag == live);
@@ -201,6 +207,10 @@ impl State {
         match (verdict, before) {
             (Err(error), Some(before)) => {
                 self.includes.insert(path.clone(), before);
+                // The folder stays.
+                if let Some(flags) = self.flags.get_mut(&flag_dir(path)) {
+                    *flags = flags_before.unwrap_or_default();
+                }
                 return Err(error);
             }
             // There was none before: nginx refused its configuration already, and putting that back would help nobody.
