@@ -29,6 +29,10 @@ use run::Run;
 use slotd::plan::step::Act;
 use story::Story;
 
+/// Each pass makes and drops some hundred small pieces.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Passes of the normal run; `SLOTD_PASSES` asks for others.
 const PASSES: u64 = 1_000_000;
 

@@ -69,14 +69,7 @@ impl Run {
         }
         self.mended();
         self.comes_to_rest();
-        // What was taken over is not slotd's to stop, if the policy says so.
-        // Each deployment may lead the traffic away from one more.
-        for _ in 0..=self.spec.slots.len() {
-            if self.violations.is_empty() && self.sweeps() {
-                self.comes_to_rest();
-            }
-        }
-        // What `retry` did not let slotd mend, because no witness says where the traffic goes, a person puts back by hand.
+        // Before what was taken over is ended: it may be what such an include leads to. What `retry` did not let slotd mend, because no witness says where the traffic goes, a person puts back by hand.
         if matches!(self.world.see().includes.get(&self.spec.proxy.include), Some(Text::Edited(_))) {
             self.world.befall(Fault::Include(self.spec.proxy.include.clone(), None));
             self.comes_to_rest();
@@ -84,6 +77,13 @@ impl Run {
         if self.world.see().pools.get(&self.spec.proxy.pool_include) == Some(&Pools::Edited) {
             self.world.befall(Fault::Pools(self.spec.proxy.include.clone(), None));
             self.comes_to_rest();
+        }
+        // What was taken over is not slotd's to stop, if the policy says so.
+        // Each deployment may lead the traffic away from one more.
+        for _ in 0..=self.spec.slots.len() {
+            if self.violations.is_empty() && self.sweeps() {
+                self.comes_to_rest();
+            }
         }
         self.keeps_still();
         if self.violations.is_empty() {
@@ -124,7 +124,7 @@ impl Run {
     }
 
     /// Whether the ledger has taken a process over, rather than started it.
-    fn is_taken_over(&self, pid: u32) -> bool {
+    pub(crate) fn is_taken_over(&self, pid: u32) -> bool {
         let state = self.world.see();
         let records = state.ledgers.get(&self.spec.name).into_iter().flat_map(|kept| kept.read.slots.values());
         let over = |record: &SlotRecord| record.evidence.is_some() && record.process.as_ref().is_some_and(|p| p.pid == pid);
@@ -235,13 +235,11 @@ impl Run {
             Reason::ProxyDown => !state.nginx.up,
             Reason::ProxyUnverified => state.nginx.hidden || !state.nginx.up || dark(&[Sight::Nginx]),
             Reason::ConfigBroken => state.nginx.broken || include == Some(&Text::Edited(None)),
-            Reason::ReloadNotApplied => state.nginx.loses_reloads || state.nginx.broken,
+            Reason::ReloadNotApplied => state.nginx.loses_reloads || state.nginx.broken || self.waits_to_reload(),
             Reason::FlagUnfit => !state.nginx.faults.is_empty(),
             Reason::RouteUnproven => {
-                let unnamed = state.processes.values().any(|p| p.slot.is_unnamed());
-                let mute = (self.spec.proxy.url.is_none() || unnamed) && !matches!(include, Some(Text::Ours(_)));
-                mute || !state.serves(&self.spec.proxy.include)
-                    || dark(&[Sight::Include, Sight::Flags, Sight::Loaded, Sight::Proxied])
+                let dark = dark(&[Sight::Include, Sight::Flags, Sight::Loaded, Sight::Proxied]);
+                dark || self.is_mute() || !state.serves(&self.spec.proxy.include)
             }
             Reason::RouteSplit => {
                 let on_disk = state.on_disk(&self.spec.proxy.include);
@@ -282,6 +280,21 @@ impl Run {
             | Reason::BackingOff
             | Reason::Confirming => false,
         }
+    }
+
+    /// Whether the next reload may have to wait until the slots can be looked at.
+    fn waits_to_reload(&self) -> bool {
+        let state = self.world.see();
+        state.blind && !state.is_loaded(&self.spec.proxy.include)
+    }
+
+    /// Whether neither nginx nor an application can say which slot users reach.
+    fn is_mute(&self) -> bool {
+        let state = self.world.see();
+        let include = &self.spec.proxy.include;
+        let unnamed = || state.processes.values().any(|p| p.slot.is_unnamed());
+        let speaks = matches!(state.includes.get(include), Some(Text::Ours(_))) && state.is_loaded(include);
+        (self.spec.proxy.url.is_none() || unnamed()) && !speaks
     }
 
     /// L2: what can serve does, whatever else is held.

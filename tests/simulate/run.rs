@@ -430,7 +430,21 @@ impl Run {
             Change::OnCrash(on_crash) => policy.on_crash = *on_crash,
             Change::Promote(promote) => policy.promote = *promote,
             Change::Interval(milliseconds) => self.spec.health.interval = std::time::Duration::from_millis(*milliseconds),
-            Change::Moves(index) => self.spec.slots[*index].port.0 += 1_000,
+            Change::Moves(index) => self.moves(*index),
+        }
+    }
+
+    /// A slot gets another port. What others started on the one that it had, and that was not taken over yet, is in no slot any more.
+    fn moves(&mut self, index: usize) {
+        let before = self.spec.slots[index].port;
+        self.spec.slots[index].port = Port(before.0 + 1_000);
+        let outside = {
+            let state = self.world.see();
+            let mut there = state.processes.values().filter(|p| p.port == before && p.cookie.is_none());
+            there.any(|p| !self.is_taken_over(p.pid))
+        };
+        if outside {
+            *self.world.touch().judge.limit.entry(self.spec.name.clone()).or_default() += 1;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Update summaries: how often each kind of step ran, against the same wishes on a host where nothing goes wrong. A right end with
 //! needless starts, stops, reloads or moves of the traffic is a failure.
 
+use slotd::host::ledgers::Outcome;
 use slotd::model::id::Port;
 use slotd::model::status::Reason;
 
@@ -32,14 +33,23 @@ pub(crate) fn compare(story: &Story, run: &Run) -> Option<Violation> {
     if !is_comparable(story, run, &reference) {
         return None;
     }
-    let allowed =
-        story.troubles().map(|what| allowance(story, what)).fold([0; 5], |sum, one| std::array::from_fn(|i| sum[i] + one[i]));
+    // What could not take the traffic before another release was asked for is stopped, where it would have stood by.
+    let stopped = superseded(run).saturating_sub(superseded(&reference));
+    let costs = story.troubles().map(|what| allowance(story, run, what));
+    let allowed = costs.fold([0, stopped, 0, 0, 0], |sum, one| std::array::from_fn(|i| sum[i] + one[i]));
     STEPS.iter().zip(allowed).find_map(|(step, more)| {
         let count = |run: &Run| run.tally.done.get(step).copied().unwrap_or(0);
         let (done, needed) = (count(run), count(&reference));
         let what = || format!("`{step}` was done {done} times; without the fault {needed}, and {more} more are allowed");
         (done > needed + more).then(|| Violation { law: "summary", what: what() })
     })
+}
+
+/// How many releases gave way to another one before they served.
+fn superseded(run: &Run) -> u32 {
+    let state = run.world.see();
+    let lines = state.history.values().flatten().filter(|line| line.outcome == Outcome::Superseded);
+    u32::try_from(lines.count()).unwrap()
 }
 
 /// Whether both had the same to do: each word of a person was heard in both, what held the reference up did not end with the fault, and
@@ -56,18 +66,18 @@ fn is_comparable(story: &Story, run: &Run, reference: &Run) -> bool {
 /// The holds that a trouble may end, so that more can be done than without it.
 fn ends(what: &What) -> &'static [Reason] {
     match what.kind() {
-        // Who has died holds no port; what waits for a person serves where nothing else does.
-        "crash" | "reboot" | "ambush" => &[Reason::PortTaken, Reason::AwaitingPromotion],
         // What a person said is forgotten, and so is what a port was held by.
         "ledger_lost" | "ledger_older" => {
             &[Reason::PortTaken, Reason::AwaitingPromotion, Reason::Paused, Reason::RolledBack, Reason::Down]
         }
-        _ => &[Reason::AwaitingPromotion],
+        // Who has died holds no port, and a release that got no traffic for it leaves its slot to the next one, which then needs no other
+        // slot's port; what waits for a person serves where nothing else does.
+        _ => &[Reason::PortTaken, Reason::AwaitingPromotion],
     }
 }
 
 /// What one trouble may cost beyond what was asked for.
-fn allowance(story: &Story, what: &What) -> Allowance {
+fn allowance(story: &Story, run: &Run, what: &What) -> Allowance {
     // What lasts for good is lifted when the story has come to rest and was watched.
     let longest = story.events.last().map_or(0, |(at, _)| *at) + REST + WATCH;
     match what {
@@ -80,8 +90,9 @@ fn allowance(story: &Story, what: &What) -> Allowance {
         // What was done and not noted is done again; a start never, because what runs is found by its cookie. A reload that was noted
         // and not sent looks like one that was lost: its include goes back and forth.
         What::Kill(..) => [0, 1, 2, 1, 1],
-        // What could not be done is taken back and done again.
-        What::Refused(_) => [1, 1, 1, 1, 1],
+        // What could not be done is taken back and done again. A reload is noted before it is sent, so one that is refused looks like one
+        // that was lost.
+        What::Refused(_) => [1, 1, 1 + run.tally.failed.get("reload").copied().unwrap_or(0), 1, 1],
         // A good answer that is lost is a bad one; each process that is replaced for it takes three, and is taken for lost itself at its
         // deadline alone.
         What::Hidden(Sight::Health, _, times) => {
