@@ -69,7 +69,8 @@ impl Run {
         }
         self.mended();
         self.comes_to_rest();
-        // Before what was taken over is ended: it may be what such an include leads to. What `retry` did not let slotd mend, because no witness says where the traffic goes, a person puts back by hand.
+        // What `retry` did not let slotd mend, because no witness says where the traffic goes, a person puts back by hand; first, because
+        // such an include may lead to what was taken over and is to be ended.
         if matches!(self.world.see().includes.get(&self.spec.proxy.include), Some(Text::Edited(_))) {
             self.world.befall(Fault::Include(self.spec.proxy.include.clone(), None));
             self.comes_to_rest();

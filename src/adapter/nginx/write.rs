@@ -107,7 +107,7 @@ pub(super) struct Order<'a> {
 }
 
 /// Writes the include, tested by a running nginx, with the flags such that this text leads to the live slot from its first moment,
-/// and before it the pools that it names. What fails leaves all of them as they were.
+/// and before it the pools that it names. What nginx refuses leaves all of them as they were, and any other failure the flags.
 pub(super) fn write(order: &Order<'_>) -> Result<(), ProxyError> {
     let changes = changes(order)?;
     if !order.text.form.has_flags() {
