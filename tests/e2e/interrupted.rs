@@ -83,7 +83,9 @@ fn killed_while_a_candidate_starts_the_next_apply_goes_on_with_that_process() {
     site.deploy(&manifest(&site, 1));
     site.desire(&Manifest::stub_with(&site, "2", &[("STUB_START_MS", "2500")]));
     let apply = site.spawn(&["apply"]);
-    until("the candidate is there", Duration::from_secs(30), || site.apps().len() == 2);
+    // before that it is in the group that is killed here, and would end with it
+    let on_its_own = || site.apps().iter().filter(|app| process::leads_a_session(app.pid)).count();
+    until("the candidate is there, in a session of its own", Duration::from_secs(30), || on_its_own() == 2);
     let before = site.apps();
     apply.kill_9();
     site.slotd(&["apply"]).expect_code(0);

@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getsid};
 
 /// The variable that marks every application a site starts; its value is the folder of the site.
 pub(crate) const MARK: &str = "E2E_SITE";
@@ -51,6 +51,11 @@ fn words(bytes: &[u8]) -> Vec<String> {
 pub(crate) fn is_alive(pid: i32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Whether no signal to another session's group reaches it.
+pub(crate) fn leads_a_session(pid: i32) -> bool {
+    getsid(Some(Pid::from_raw(pid))) == Ok(Pid::from_raw(pid))
 }
 
 /// Signals a process that the caller knows to be its own; one that has gone meanwhile is fine.
