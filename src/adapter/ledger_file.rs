@@ -145,7 +145,9 @@ fn parse(path: &Path, content: &[u8]) -> Result<Ledger, LedgerError> {
             "it has format {theirs} and this slotd knows {FORMAT}; use the slotd that wrote it, or a newer one ({path} is untouched)"
         )));
     }
-    serde_json::from_slice(content).map_err(|e| unreadable(garbage(&e)))
+    let ledger: Ledger = serde_json::from_slice(content).map_err(|e| unreadable(garbage(&e)))?;
+    // Whatever it was read from, it is written in our format: an older slotd has to see that it may hold what that one does not know.
+    Ok(Ledger { format: FORMAT, ..ledger })
 }
 
 /// Without a ledger slotd finds its processes by their cookies, and takes the route from the include.
@@ -246,7 +248,7 @@ mod tests {
         host.commit(&web, &Ledger::default()).unwrap();
         let path = host.service(&web).join(LEDGER);
         for (content, says) in
-            [("{\"format\":2,\"new\":{}}", "format 2"), ("", "move it away"), ("{\"format\":1}", "missing field")]
+            [("{\"format\":3,\"new\":{}}", "format 3"), ("", "move it away"), ("{\"format\":1}", "missing field")]
         {
             fs::write(&path, content).unwrap();
             let error = host.load(&web).unwrap_err().to_string();

@@ -16,6 +16,7 @@ mod cli;
 mod convergence;
 mod doctor;
 mod layering;
+mod ledgers;
 mod linux;
 mod manifest;
 mod nginx;
