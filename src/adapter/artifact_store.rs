@@ -1,4 +1,4 @@
-//! Jars and env files under their digest: `STATE/artifacts/<sha256>/app.jar` or `…/env`, written once, never changed.
+//! Jars, wars and env files under their digest: `STATE/artifacts/<sha256>/app.jar`, `…/app.war` or `…/env`, written once, never changed.
 //!
 //! A JVM reads its jar lazily for as long as it runs, and dies of one that is overwritten under it; so a jar gets a name of its
 //! own, and another one gets another name.
@@ -21,10 +21,12 @@ use crate::model::ledger::JarStamp;
 use crate::model::observed::Observation;
 
 pub(super) const JAR: &str = "app.jar";
+/// Spring Boot serves the pages of a war only when its name ends in `.war` (`DocumentRoot.getWarFileDocumentRoot`).
+const WAR: &str = "app.war";
 const ENV: &str = "env";
 const STAMP: &str = "stamp";
-/// Where a jar goes whose bytes are no longer those of its name.
-const DAMAGED: &str = "app.jar.damaged";
+/// What a jar or war is called from then on whose bytes are no longer those of its digest.
+const DAMAGED: &str = "damaged";
 pub(super) const INCOMING: &str = ".incoming-";
 
 /// Readable by the user that the slot runs as, writable by nobody.
@@ -63,7 +65,7 @@ impl Artifacts for LinuxHost {
 
     fn stored(&self, digest: &Digest) -> bool {
         let folder = self.folder(digest);
-        folder.join(JAR).is_file() || folder.join(ENV).is_file()
+        [JAR, WAR, ENV].iter().any(|name| folder.join(name).is_file())
     }
 
     fn install(&self, source: &Path, expected: &Digest) -> Result<(), ArtifactError> {
@@ -134,9 +136,10 @@ impl LinuxHost {
             return Err(ArtifactError::Digest { path: source.to_owned(), expected: expected.clone(), found });
         }
         let (name, mode) = kind(source, temp.path())?;
-        settle(temp, &folder.join(name), mode).map_err(into_folder())?;
-        if name == JAR {
-            record(folder).map_err(into_folder())?;
+        let path = folder.join(name);
+        settle(temp, &path, mode).map_err(into_folder())?;
+        if name != ENV {
+            record(&path).map_err(into_folder())?;
         }
         files::sync_dir(&self.artifacts()).map_err(into_folder())
     }
@@ -152,24 +155,34 @@ impl LinuxHost {
         }
     }
 
+    /// Where a jar or war lies in the store, if it is there.
+    pub(super) fn stored_jar(&self, digest: &Digest) -> PathBuf {
+        let folder = self.folder(digest);
+        let war = folder.join(WAR);
+        if war.is_file() { war } else { folder.join(JAR) }
+    }
+
     /// The stored jar, proven to be the one of its name just before it is started. Reading it costs about 40 ms for 24 MB, so
     /// it is read again only when its inode says that somebody has touched it.
     pub(super) fn whole_jar(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
-        let folder = self.folder(digest);
-        let path = folder.join(JAR);
+        let path = self.stored_jar(digest);
         let fault = |act| io_error(act, &path);
         let now = store_stamp(&path).map_err(fault("read"))?;
-        if fs::read_to_string(folder.join(STAMP)).is_ok_and(|recorded| recorded == now) {
-            return Ok(path);
+        if fs::read_to_string(path.with_file_name(STAMP)).is_ok_and(|recorded| recorded == now) {
+            return Ok(with_its_ending(path));
         }
         let mut file = File::open(&path).map_err(fault("read"))?;
         if copy(&mut file, &mut io::sink()).map_err(fault("read"))? == *digest {
-            record(&folder).map_err(fault("record the stamp of"))?;
-            return Ok(path);
+            record(&path).map_err(fault("record the stamp of"))?;
+            return Ok(with_its_ending(path));
         }
         // A JVM that runs from it keeps it under its new name; the next pass finds it missing and installs it again.
-        fs::rename(&path, folder.join(DAMAGED)).map_err(fault("put aside"))?;
-        Err(fault("trust")(io::Error::new(io::ErrorKind::InvalidData, format!("it was changed; it is {DAMAGED} now"))))
+        for name in [JAR, WAR] {
+            let aside = path.with_file_name(format!("{name}.{DAMAGED}"));
+            files::or_absent(fs::rename(path.with_file_name(name), aside)).map_err(fault("put aside"))?;
+        }
+        let changed = format!("it was changed; its name ends in .{DAMAGED} now");
+        Err(fault("trust")(io::Error::new(io::ErrorKind::InvalidData, changed)))
     }
 
     /// The lines of a stored env file, proven like a jar; it is small, so it is always read.
@@ -188,12 +201,28 @@ impl LinuxHost {
 /// What the copy turned out to be; an executable jar begins with a script, so the first bytes do not tell.
 fn kind(source: &Path, copy: &Path) -> Result<(&'static str, u32), ArtifactError> {
     let file = File::open(copy).map_err(io_error("read", copy))?;
-    let Err(why) = jar::whole(&file) else { return Ok((JAR, JAR_MODE)) };
+    let Err(why) = jar::whole(&file) else {
+        let is_war = ends_like_a_war(source) || jar::is_war(&file);
+        return Ok((if is_war { WAR } else { JAR }, JAR_MODE));
+    };
     let content = fs::read(copy).map_err(io_error("read", copy))?;
     match env_file::parse(&content) {
         Ok(_) => Ok((ENV, ENV_MODE)),
         Err(_) => Err(ArtifactError::NotAJar { path: source.to_owned(), why }),
     }
+}
+
+/// As Spring Boot compares it.
+fn ends_like_a_war(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("war"))
+}
+
+/// A war that an older slotd stored as `app.jar` gets the name of a war beside it: a JVM that runs from the old name goes on reading it.
+fn with_its_ending(path: PathBuf) -> PathBuf {
+    let is_misnamed = path.ends_with(JAR) && File::open(&path).is_ok_and(|file| jar::is_war(&file));
+    let war = path.with_file_name(WAR);
+    // Where the file system refuses, the application starts without its pages, as the older slotd started it: better than not at all.
+    if is_misnamed && fs::hard_link(&path, &war).is_ok() { war } else { path }
 }
 
 /// Content first, then the name, then the folder: in this order a power loss leaves no name with half a jar behind it.
@@ -255,9 +284,8 @@ pub(super) fn store_stamp(path: &Path) -> io::Result<String> {
     Ok(format!("{len} {mtime} {inode} {}.{:09}\n", meta.ctime(), meta.ctime_nsec()))
 }
 
-fn record(folder: &Path) -> io::Result<()> {
-    let stamp = store_stamp(&folder.join(JAR))?;
-    files::replace(&folder.join(STAMP), stamp.as_bytes(), 0o600)
+fn record(jar: &Path) -> io::Result<()> {
+    files::replace(&jar.with_file_name(STAMP), store_stamp(jar)?.as_bytes(), 0o600)
 }
 
 /// What a killed installation or unpacking left. Not worth failing for: the next one tries again.
@@ -329,6 +357,51 @@ mod tests {
         place.host.discard(&digest).unwrap();
         assert!(!place.host.stored(&digest) && place.host.list().is_empty());
         place.host.discard(&digest).unwrap();
+    }
+
+    /// A war by its content, whatever it is called.
+    fn war() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
+        archive.new_dir("WEB-INF/classes/").create().unwrap();
+        archive.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_war_is_stored_and_started_under_its_own_ending() {
+        for (name, content, stored) in [
+            ("a.jar", jar("A: b\n", b"x"), "app.jar"),
+            ("a.war", war(), "app.war"),
+            ("a.WAR", jar("A: b\n", b"x"), "app.war"),
+            ("a.jar", war(), "app.war"),
+        ] {
+            let place = place();
+            let source = place.file(name, &content);
+            let (digest, _) = place.host.digest(&source).unwrap();
+            place.host.install(&source, &digest).unwrap();
+            assert!(place.host.stored(&digest) && place.host.list() == std::slice::from_ref(&digest), "{name}");
+            assert_eq!(place.host.whole_jar(&digest).unwrap(), place.host.folder(&digest).join(stored), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_war_that_an_older_slotd_stored_as_a_jar_gets_its_ending_and_keeps_its_old_name_for_whoever_runs_from_it() {
+        let place = place();
+        let source = place.file("a.war", &war());
+        let (digest, _) = place.host.digest(&source).unwrap();
+        let folder = place.host.folder(&digest);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(&source, folder.join("app.jar")).unwrap();
+        for _again in 0..2 {
+            assert_eq!(place.host.whole_jar(&digest).unwrap(), folder.join("app.war"));
+            assert!(folder.join("app.jar").exists());
+        }
+        fs::write(folder.join("app.war"), b"other bytes").unwrap();
+        assert!(matches!(place.host.whole_jar(&digest), Err(ArtifactError::Io { act: "trust", .. })));
+        assert!(!place.host.stored(&digest), "neither name is left");
+        place.host.install(&source, &digest).unwrap();
+        assert_eq!(place.host.whole_jar(&digest).unwrap(), folder.join("app.war"));
     }
 
     #[test]

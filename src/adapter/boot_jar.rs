@@ -12,7 +12,7 @@ use std::path::Path;
 use rawzip::time::DosDateTime;
 use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder, ZipFileHeaderRecord};
 
-use crate::adapter::jar::{self, MANIFEST};
+use crate::adapter::jar::{self, MANIFEST, WAR_FOLDER};
 use crate::adapter::zip_writer::Head;
 
 const CLASSES: &str = "BOOT-INF/classes/";
@@ -100,7 +100,7 @@ fn foreign(name: &str) -> Option<String> {
     let inner = name.strip_prefix(CLASSES).unwrap_or(name);
     Some(if is_signature {
         format!("it is signed ({name}), and would not be any more")
-    } else if name.starts_with("WEB-INF/") {
+    } else if name.starts_with(WAR_FOLDER) {
         "it is a war".to_owned()
     } else if inner.starts_with("META-INF/versions/") {
         format!("it has classes for single versions of Java ({name})")

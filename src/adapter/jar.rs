@@ -9,6 +9,9 @@ use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive,
 
 pub(super) const MANIFEST: &str = "META-INF/MANIFEST.MF";
 
+/// What a war has its classes and libraries below (Jakarta Servlet Specification, "Web Applications").
+pub(super) const WAR_FOLDER: &str = "WEB-INF/";
+
 /// A Spring Boot manifest has about 500 bytes and an index of the class path about 100 for a library; what unpacks to more than
 /// this is an attempt to fill our memory.
 const TEXT_LIMIT: u64 = 256 * 1024;
@@ -45,6 +48,20 @@ fn begins_there(file: &File, first: u64) -> Result<(), String> {
         (script, _) if script.starts_with(b"#!") => Ok(()),
         (_neither, _) => Err("it does not begin like a zip archive".to_owned()),
     }
+}
+
+/// Whether an archive is a war. One that cannot be read is none.
+pub(super) fn is_war(file: &File) -> bool {
+    let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
+    let Ok(copy) = file.try_clone() else { return false };
+    let Ok(archive) = ZipArchive::from_file(copy, &mut buffer) else { return false };
+    let mut entries = archive.entries(&mut buffer);
+    while let Ok(Some(entry)) = entries.next_entry() {
+        if entry.file_path().as_ref().starts_with(WAR_FOLDER.as_bytes()) {
+            return true;
+        }
+    }
+    false
 }
 
 /// `Start-Class` of the manifest: the application's own class in a Spring Boot jar, whose `Main-Class` is always the same

@@ -58,7 +58,7 @@ impl LinuxHost {
         if let Some(known) = self.layouts.borrow().get(digest) {
             return known.clone();
         }
-        let stored = folder.join(JAR);
+        let stored = self.stored_jar(digest);
         let looked_into = inspect(if stored.is_file() { &stored } else { source.unwrap_or(&stored) });
         self.layouts.borrow_mut().insert(digest.clone(), looked_into.clone());
         looked_into

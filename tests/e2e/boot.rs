@@ -50,6 +50,18 @@ fn a_new_release_is_started_unpacked_and_every_controller_of_it_answers() {
 }
 
 #[test]
+fn a_war_is_started_as_it_was_built_and_keeps_its_pages() {
+    let site = Site::new();
+    site.deploy(&Manifest::war(&site, OLD).set("launch.boot", json!("auto")));
+    let get = |path: &str| client::get(site.address(), path).unwrap();
+    assert_eq!((get("/profile").text(), get("/version").version), ("real1".to_owned(), real_version(OLD)));
+    assert_eq!((get("/page.html").status, get("/page.html").text()), (200, "a page of the war".to_owned()));
+    assert!(live_jar(&site).ends_with("/app.war"), "{}", live_jar(&site));
+    let notes = site.slotd(&["status"]).expect_code(0).stdout;
+    assert!(notes.contains("started by java -jar: it is a war"), "{notes}");
+}
+
+#[test]
 fn another_boot_restarts_nothing_and_counts_from_the_next_start() {
     let site = Site::new();
     let manifest = |boot: &str| Manifest::real(&site, OLD).set("launch.boot", json!(boot)).drain("200ms");

@@ -80,6 +80,29 @@ pub(crate) fn real_jar(stamp: &str) -> PathBuf {
     kept
 }
 
+/// The sample as a war, as Spring Boot's plug-ins write one: the same classes, libraries and launcher, laid out for the launcher of
+/// wars, with one page at its root.
+pub(crate) fn real_war(stamp: &str, folder: &Path) -> PathBuf {
+    let (war, content) = (folder.join(format!("webservice-{stamp}.war")), folder.join("war"));
+    fs::create_dir(&content).unwrap();
+    jar_tool(&content, &["--extract", "--file"], &[&real_jar(stamp)]);
+    fs::rename(content.join("BOOT-INF"), content.join("WEB-INF")).unwrap();
+    fs::write(content.join("page.html"), "a page of the war").unwrap();
+    let manifest = content.join("META-INF/MANIFEST.MF");
+    let text = fs::read_to_string(&manifest).unwrap().replace("BOOT-INF/", "WEB-INF/").replace("JarLauncher", "WarLauncher");
+    let indexed = |line: &&str| !line.contains("Index:");
+    fs::write(&manifest, text.lines().filter(indexed).map(|line| format!("{line}\r\n")).collect::<String>()).unwrap();
+    // Stored as it is: the launcher reads no library that is packed.
+    jar_tool(&content, &["--create", "--no-compress", "--manifest"], &[&manifest, Path::new("--file"), &war, Path::new(".")]);
+    war
+}
+
+/// The `jar` of the JDK.
+fn jar_tool(folder: &Path, words: &[&str], more: &[&Path]) {
+    let status = Command::new("jar").args(words).args(more).current_dir(folder).status();
+    assert!(status.expect("there is no `jar`, which a JDK has").success(), "jar {words:?} {more:?}");
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -39,6 +39,11 @@ impl Manifest {
             .set("launch.jvm_args", json!([temporary(site)]))
     }
 
+    /// For the sample application as a war.
+    pub(crate) fn war(site: &Site, stamp: &str) -> Self {
+        Self::real(site, stamp).set("jar.path", json!(jar::real_war(stamp, site.path())))
+    }
+
     fn of(site: &Site, version: &str, jar: &Path) -> Self {
         let service = json!({
             "jar": { "version": version, "path": jar },
