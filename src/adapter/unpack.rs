@@ -20,7 +20,7 @@ use crate::adapter::archive::ARCHIVES;
 use crate::adapter::artifact_store::{INCOMING, JAR, io_error, store_stamp};
 use crate::adapter::boot_jar::{self, BootJar, Part};
 use crate::adapter::jar::MANIFEST;
-use crate::adapter::zip_writer::{Head, ZipWriter};
+use crate::adapter::zip_writer::{Head, Unwritten, ZipWriter};
 use crate::adapter::{LinuxHost, files};
 use crate::host::artifacts::ArtifactError;
 use crate::model::boot::Layout;
@@ -76,13 +76,12 @@ impl LinuxHost {
         files::or_absent(fs::remove_dir_all(&archives)).map_err(io_error("remove", &archives))?;
         let jar = self.whole_jar(digest)?;
         let file = File::open(&jar).map_err(io_error("read", &jar))?;
-        let unpacked = boot_jar::open(file).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why));
-        match unpacked.and_then(|boot| place(&boot, &folder)) {
-            Err(content) if content.kind() == io::ErrorKind::InvalidData => {
-                files::replace(&folder.join(OPAQUE), content.to_string().as_bytes(), 0o600)
-                    .map_err(io_error("write into", &folder))
+        match boot_jar::open(file).map_err(Unwritten::Content).and_then(|boot| place(&boot, &folder)) {
+            Ok(()) => Ok(()),
+            Err(Unwritten::Content(why)) => {
+                files::replace(&folder.join(OPAQUE), why.as_bytes(), 0o600).map_err(io_error("write into", &folder))
             }
-            other => other.map_err(io_error("unpack", &jar)),
+            Err(Unwritten::Host(error)) => Err(io_error("unpack", &jar)(error)),
         }
     }
 
@@ -109,65 +108,79 @@ fn inspect(path: &Path) -> Layout {
 }
 
 /// Writes everything into a folder of another name, which gets its own when it is whole and safe on the disk.
-fn place(boot: &BootJar, folder: &Path) -> io::Result<()> {
+fn place(boot: &BootJar, folder: &Path) -> Result<(), Unwritten> {
     let temp = tempfile::Builder::new().prefix(INCOMING).permissions(Permissions::from_mode(FOLDER_MODE)).tempdir_in(folder)?;
     // Whoever clears leftovers can tell by this that we are still at it.
     let held = File::open(temp.path())?;
     held.lock()?;
     let libs = temp.path().join("lib");
     fs::DirBuilder::new().mode(FOLDER_MODE).create(&libs)?;
-    boot.libs.iter().try_for_each(|lib| durable(&libs.join(&lib.head.name), |out| pour(boot, lib, out).map(drop)))?;
+    boot.libs
+        .iter()
+        .try_for_each(|lib| durable(&libs.join(&lib.head.name), |out| pour(boot, lib, out)).map_err(misnamed(lib)))?;
     durable(&temp.path().join(JAR), |out| own_jar(boot, out))?;
     // The umask had a say when they were made.
     for path in [&libs, temp.path()] {
         fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))?;
     }
     let stamps = stamps(temp.path())?;
-    durable(&temp.path().join(STAMPS), |out| out.write_all(stamps.as_bytes()))?;
+    durable(&temp.path().join(STAMPS), |out| Ok(out.write_all(stamps.as_bytes())?))?;
     [&libs, temp.path()].into_iter().try_for_each(files::sync_dir)?;
     fs::rename(temp.keep(), folder.join(UNPACKED))?;
-    files::sync_dir(folder)
+    Ok(files::sync_dir(folder)?)
+}
+
+/// A name that the file system does not take is no fault of the moment (`ENAMETOOLONG`: 255 bytes as a rule, fewer on some).
+fn misnamed(lib: &Part) -> impl FnOnce(Unwritten) -> Unwritten {
+    move |error| match error {
+        Unwritten::Host(host) if host.kind() == io::ErrorKind::InvalidFilename => {
+            Unwritten::Content(format!("{} in it has a name that no file can have here", lib.head.name))
+        }
+        Unwritten::Host(_) | Unwritten::Content(_) => error,
+    }
 }
 
 /// A file that is on the disk before anybody learns its name.
-fn durable(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+fn durable(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), Unwritten>) -> Result<(), Unwritten> {
     let file = File::options().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     let mut out = BufWriter::with_capacity(CHUNK, file);
     write(&mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?)
 }
 
-/// The packed bytes of a part, as they are.
-fn pour(boot: &BootJar, part: &Part, out: &mut impl Write) -> io::Result<u64> {
-    let invalid =
-        |e: rawzip::Error| io::Error::new(io::ErrorKind::InvalidData, format!("{} in it cannot be read ({e})", part.head.name));
-    let mut packed = boot.archive.get_entry(part.place).map_err(invalid)?.reader();
+/// The packed bytes of a part, as they are: so many as the jar's directory promises.
+fn pour(boot: &BootJar, part: &Part, out: &mut impl Write) -> Result<(), Unwritten> {
+    let Head { name, packed: promised, .. } = &part.head;
+    let unread = |e: rawzip::Error| Unwritten::Content(format!("{name} in it cannot be read ({e})"));
+    let mut packed = boot.archive.get_entry(part.place).map_err(unread)?.reader();
     let (mut buffer, mut written) = (vec![0; CHUNK], 0);
     loop {
         let count = packed.read(&mut buffer)?;
         if count == 0 {
-            return Ok(written);
+            break;
         }
         out.write_all(&buffer[..count])?;
         written += count as u64;
     }
+    if written == u64::from(*promised) {
+        return Ok(());
+    }
+    Err(Unwritten::Content(format!("{name} in it has {written} bytes where {promised} were promised")))
 }
 
-fn own_jar(boot: &BootJar, out: &mut BufWriter<File>) -> io::Result<()> {
+fn own_jar(boot: &BootJar, out: &mut BufWriter<File>) -> Result<(), Unwritten> {
     let mut writer = ZipWriter::new(out);
     let manifest = manifest(boot);
     let mut folders = BTreeSet::new();
     add_folders(&mut writer, &mut folders, MANIFEST)?;
-    writer.add(&Head::plain(MANIFEST, manifest.as_bytes()), |out| {
-        out.write_all(manifest.as_bytes()).map(|()| manifest.len() as u64)
-    })?;
+    writer.add(&Head::plain(MANIFEST, manifest.as_bytes()), |out| out.write_all(manifest.as_bytes()))?;
     for part in &boot.own {
         add_folders(&mut writer, &mut folders, &part.head.name)?;
         if part.head.name.ends_with('/') {
             let own = Head { time: part.head.time, stamp: part.head.stamp.clone(), ..Head::plain(&part.head.name, &[]) };
             if folders.insert(part.head.name.clone()) {
-                writer.add(&own, |_| Ok(0))?;
+                writer.add(&own, empty)?;
             }
         } else {
             writer.add(&part.head, |out| pour(boot, part, out))?;
@@ -176,13 +189,18 @@ fn own_jar(boot: &BootJar, out: &mut BufWriter<File>) -> io::Result<()> {
     writer.finish().map(drop)
 }
 
+/// What stands in the entry of a folder.
+fn empty<W>(_: &mut W) -> io::Result<()> {
+    Ok(())
+}
+
 /// An entry for each folder above a name that has none yet.
-fn add_folders<W: Write>(writer: &mut ZipWriter<W>, known: &mut BTreeSet<String>, name: &str) -> io::Result<()> {
+fn add_folders<W: Write>(writer: &mut ZipWriter<W>, known: &mut BTreeSet<String>, name: &str) -> Result<(), Unwritten> {
     let path = name.strip_suffix('/').unwrap_or(name);
     for (at, _) in path.match_indices('/') {
         let folder = &path[..=at];
         if known.insert(folder.to_owned()) {
-            writer.add(&Head::plain(folder, &[]), |_| Ok(0))?;
+            writer.add(&Head::plain(folder, &[]), empty)?;
         }
     }
     Ok(())

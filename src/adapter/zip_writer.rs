@@ -60,6 +60,17 @@ impl Head {
     }
 }
 
+/// Why a jar is not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unwritten {
+    /// What is to stand in it does not allow it, and never will: a sentence about "it", the jar that it was taken from.
+    #[error("{0}")]
+    Content(String),
+    /// The host did not go along this time.
+    #[error(transparent)]
+    Host(#[from] io::Error),
+}
+
 /// A jar that is being written.
 pub(super) struct ZipWriter<W> {
     out: W,
@@ -74,18 +85,18 @@ impl<W: Write> ZipWriter<W> {
     }
 
     /// Adds an entry; `content` writes exactly the packed bytes that the head promises.
-    pub(super) fn add(&mut self, head: &Head, content: impl FnOnce(&mut W) -> io::Result<u64>) -> io::Result<()> {
+    pub(super) fn add<E: Into<Unwritten>>(
+        &mut self,
+        head: &Head,
+        content: impl FnOnce(&mut W) -> Result<(), E>,
+    ) -> Result<(), Unwritten> {
         let (common, offset) = (head.common(), self.at);
         let local = [&b"PK\x03\x04"[..], &common, &[0, 0], head.name.as_bytes()].concat();
+        let end = u64::from(offset) + local.len() as u64 + u64::from(head.packed);
+        (self.at, self.count) = (u32::try_from(end).map_err(too_large)?, self.count.checked_add(1).ok_or(()).map_err(too_large)?);
         self.out.write_all(&local)?;
-        let written = content(&mut self.out)?;
-        if written != u64::from(head.packed) {
-            let what = format!("{} in it has {written} bytes where {} were promised", head.name, head.packed);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
+        content(&mut self.out).map_err(Into::into)?;
         self.remember(head, &common, offset);
-        self.at = u32::try_from(u64::from(offset) + local.len() as u64 + written).map_err(|_| too_large())?;
-        self.count = self.count.checked_add(1).ok_or_else(too_large)?;
         Ok(())
     }
 
@@ -101,8 +112,8 @@ impl<W: Write> ZipWriter<W> {
     }
 
     /// Writes the directory.
-    pub(super) fn finish(mut self) -> io::Result<W> {
-        let size = u32::try_from(self.directory.len()).map_err(|_| too_large())?.to_le_bytes();
+    pub(super) fn finish(mut self) -> Result<W, Unwritten> {
+        let size = u32::try_from(self.directory.len()).map_err(too_large)?.to_le_bytes();
         let count = self.count.to_le_bytes();
         self.out.write_all(&self.directory)?;
         self.out.write_all(&[&b"PK\x05\x06\0\0\0\0"[..], &count, &count, &size, &self.at.to_le_bytes(), &[0, 0]].concat())?;
@@ -110,8 +121,8 @@ impl<W: Write> ZipWriter<W> {
     }
 }
 
-fn too_large() -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, "more than 65,535 entries or 4 GiB")
+fn too_large<E>(_: E) -> Unwritten {
+    Unwritten::Content("it comes to more than 65,535 entries, with one for each folder, or to more than 4 GiB".to_owned())
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn head(name: &str, content: &[u8]) -> (Head, Vec<u8>) {
 fn written(mut writer: ZipWriter<&mut Vec<u8>>, entries: &Entries<'_>) {
     for (name, content) in entries {
         let (head, packed) = head(name, content);
-        writer.add(&head, |out| out.write_all(&packed).map(|()| packed.len() as u64)).unwrap();
+        writer.add(&head, |out| out.write_all(&packed)).unwrap();
     }
     writer.finish().unwrap();
 }
@@ -250,7 +250,7 @@ fn a_packed_library_is_not_understood_because_the_launcher_would_not_start_it() 
     for (name, content) in entries(&manifest) {
         let (head, packed) = head(if name.ends_with("b-1.0.jar") { "x" } else { name }, content);
         let name = if name.ends_with("b-1.0.jar") { name.to_owned() } else { head.name.clone() };
-        writer.add(&Head { name, ..head }, |out| out.write_all(&packed).map(|()| packed.len() as u64)).unwrap();
+        writer.add(&Head { name, ..head }, |out| out.write_all(&packed)).unwrap();
     }
     writer.finish().unwrap();
     assert!(Place::new().reason(&bytes).ends_with("b-1.0.jar in it is packed"));
@@ -321,4 +321,51 @@ fn content_that_turns_out_not_to_be_what_the_directory_says_is_a_reason_and_no_f
     assert_eq!(place.host.layout(&digest, None), Layout::Packed);
     place.host.unpack(&digest).unwrap();
     assert!(matches!(place.host.layout(&digest, None), Layout::Opaque { .. }));
+}
+
+/// A jar of the usual layout with so many files of its own in folders that have no entries, written by another tool: with more than
+/// 65,535 entries its directory is of the 64-bit kind.
+fn with_files(count: usize, more: &[&str]) -> Vec<u8> {
+    let manifest = manifest_text(LAUNCHER);
+    let files: Vec<_> = (0..count).map(|n| format!("BOOT-INF/classes/static/{}/{n}.txt", n % 100)).collect();
+    let all = entries(&manifest).into_iter().filter(|(name, _)| !name.ends_with('/'));
+    let all = all.chain(files.iter().map(|name| (name.as_str(), &b""[..]))).chain(more.iter().map(|name| (*name, &b"x"[..])));
+    let mut bytes = Vec::new();
+    let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
+    for (name, content) in all {
+        let (mut entry, config) = archive.new_file(name).start().unwrap();
+        let mut writer = config.wrap(&mut entry);
+        writer.write_all(content).unwrap();
+        let (_, descriptor) = writer.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+    }
+    archive.finish().unwrap();
+    bytes
+}
+
+/// Why a jar that looks well is started as it was built, once unpacking it was tried; nothing half of it is left.
+fn reason_of_unpacking(jar: &[u8]) -> String {
+    let place = Place::new();
+    let digest = place.installed(jar);
+    assert_eq!(place.host.layout(&digest, None), Layout::Packed);
+    place.host.unpack(&digest).unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
+    let left = fs::read_dir(place.host.folder(&digest)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.starts_with(INCOMING) || name == UNPACKED).count(), 0);
+    let Layout::Opaque { why } = place.host.layout(&digest, None) else { panic!("it would be unpacked again and again") };
+    why
+}
+
+#[test]
+fn a_jar_with_more_entries_than_can_be_written_is_a_reason_and_no_failure() {
+    assert!(reason_of_unpacking(&with_files(70_000, &[])).contains("comes to more than 65,535 entries"));
+    // The folders are ours: the jar itself has fewer.
+    assert!(reason_of_unpacking(&with_files(65_500, &[])).contains("comes to more than 65,535 entries"));
+    let place = Place::new();
+    place.unpacked(&with_files(65_400, &[]));
+}
+
+#[test]
+fn a_library_whose_name_no_file_can_have_is_a_reason_and_no_failure() {
+    let name = format!("BOOT-INF/lib/{}.jar", "x".repeat(300));
+    assert!(reason_of_unpacking(&with_files(1, &[&name])).contains("has a name that no file can have here"));
 }
