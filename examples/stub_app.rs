@@ -16,6 +16,7 @@
 //! | `STUB_EXIT_AFTER_MS=n` | exits with 1, n ms after the start |
 //! | `STUB_HANG_ON_TERM=1` | closes the listener on TERM and lives on |
 //! | `STUB_FORK_CHILD_HOLDING_LISTENER=1` | a child of it holds the listening socket and outlives it |
+//! | `STUB_SPAM=file` | once that file is there, writes as many MiB to its log as the file says, 100 a second, and removes the file |
 //! | `STUB_STAGE=folder` | comes up, and ends on TERM, when the file `SLOT-up` or `SLOT-end` of the folder says so, each once, or `free` for good; answers 503 or another profile while there is `SLOT-sick` or `SLOT-wrong` |
 #![expect(clippy::disallowed_methods, reason = "what stands outside slotd touches the machine by itself")]
 #![expect(clippy::print_stdout, reason = "an application's log goes to standard output")]
@@ -23,7 +24,7 @@
 use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -91,6 +92,9 @@ fn serve(
         thread::spawn(move || accept(&app, &listener, &stopped))
     };
     log(&format!("Tomcat started on port {} (http)", app.port));
+    if let Some(order) = app.order("STUB_SPAM").map(PathBuf::from) {
+        thread::spawn(move || spam(&order));
+    }
     let code = until_term(app, signals);
     drop(stop);
     acceptor.join().map_err(|_| "the acceptor panicked")?;
@@ -244,6 +248,23 @@ fn parameter(query: &str, name: &str) -> Option<u64> {
 
 fn log(line: &str) {
     println!("{line}");
+}
+
+/// Waits for the order, and writes 4 MiB every 40 ms until it is carried out.
+fn spam(order: &Path) -> std::io::Result<()> {
+    let wanted = loop {
+        match std::fs::read_to_string(order) {
+            Ok(text) => break text.trim().parse::<u64>().map_err(std::io::Error::other)?,
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let line = [vec![b'.'; 1023], vec![b'\n']].concat();
+    for _ in 0..wanted.div_ceil(4) {
+        std::io::stdout().write_all(&line.repeat(4 * 1024))?;
+        thread::sleep(Duration::from_millis(40));
+    }
+    log("everything is said");
+    std::fs::remove_file(order)
 }
 
 /// The head of a request.

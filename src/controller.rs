@@ -1,10 +1,13 @@
 //! The loop around the pass: coalesces triggers, looks again when a hold says so, and stops when told.
 
+mod logs;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::controller::logs::Logs;
 use crate::event::{Event, Sink};
 use crate::host::Host;
 use crate::model::id::ServiceName;
@@ -70,10 +73,11 @@ pub async fn converge<H: Host>(
     sink: &mut dyn Sink,
 ) -> Result<End, ReconcileError> {
     let until = host.now().at.plus(timeout.unwrap_or_else(|| patience(goal)));
-    let (mut watch, mut told) = (watch.for_passes(), Told::default());
+    let (mut watch, mut told, mut logs) = (watch.for_passes(), Told::default(), Logs::default());
     loop {
         let outcome = pass(host, goal, &mut watch, sink).await?;
         told.tell(host, &outcome.plan, sink);
+        logs.trim(host, &outcome.plan, sink);
         let failed = told.failing(&outcome);
         if !failed.is_empty() {
             return Ok(End::Failed(outcome.plan, failed));
@@ -83,7 +87,7 @@ pub async fn converge<H: Host>(
             return Ok(end);
         }
         let rest = until.since(host.now().at).max(Duration::from_millis(1));
-        rest_until_next(host, &outcome, &told, rest).await;
+        rest_until_next(host, Some(&outcome), &told, rest, &mut logs).await;
     }
 }
 
@@ -142,7 +146,7 @@ pub async fn run<H: Host>(
     mut triggers: mpsc::Receiver<Trigger>,
     sink: &mut dyn Sink,
 ) -> Result<(), ReconcileError> {
-    let (mut watch, mut told) = (Watch::under_lock(), Told::default());
+    let (mut watch, mut told, mut logs) = (Watch::under_lock(), Told::default(), Logs::default());
     let mut accepted = false;
     loop {
         if !accepted {
@@ -152,16 +156,11 @@ pub async fn run<H: Host>(
         if let Some(outcome) = &outcome {
             told.tell(host, &outcome.plan, sink);
             told.failing(outcome);
+            logs.trim(host, &outcome.plan, sink);
         }
-        let rest = async {
-            match &outcome {
-                Some(outcome) => rest_until_next(host, outcome, &told, interval).await,
-                None => host.wait(&[], told.pause().min(interval)).await,
-            }
-        };
         let trigger = tokio::select! {
             trigger = triggers.recv() => trigger.or(Some(Trigger::Stop)),
-            () = rest => None,
+            () = rest_until_next(host, outcome.as_ref(), &told, interval, &mut logs) => None,
         };
         match coalesced(trigger, &mut triggers) {
             Some(Trigger::Stop) => return Ok(()),
@@ -196,16 +195,22 @@ fn usual<H: Host>(host: &H, service: &ServiceName) -> Option<Starts> {
     host.history(service).ok().and_then(|lines| past(&lines).starts)
 }
 
-/// Waits as long as the outcome says, slower while something fails.
-async fn rest_until_next<H: Host>(host: &H, outcome: &Outcome, told: &Told, at_most: Duration) {
-    let again = outcome.again.unwrap_or(at_most).min(at_most);
-    let rest = if outcome.failures.is_empty() { again } else { again.max(told.pause()).min(at_most) };
+/// Waits as long as the outcome says, slower while something fails; `None`: the pass was not possible at all. Logs are looked after
+/// meanwhile.
+async fn rest_until_next<H: Host>(host: &H, outcome: Option<&Outcome>, told: &Told, at_most: Duration, logs: &mut Logs) {
+    let again = outcome.map_or(told.pause(), |outcome| outcome.again.unwrap_or(at_most)).min(at_most);
+    let failed = outcome.is_some_and(|outcome| !outcome.failures.is_empty());
+    let rest = if failed { again.max(told.pause()).min(at_most) } else { again };
     if rest.is_zero() {
         // A step was carried out: look anew at once, but let timers and signals have their turn.
         tokio::task::yield_now().await;
         return;
     }
-    host.wait(&outcome.wakes, rest).await;
+    tokio::select! {
+        biased;
+        () = host.wait(outcome.map_or(&[], |outcome| &outcome.wakes), rest) => {}
+        never = logs.keep(host) => match never {},
+    }
 }
 
 /// What was said before, so that only news are told, and how often what failed has failed.

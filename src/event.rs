@@ -39,6 +39,11 @@ pub enum Event {
         /// For a start: how long it took here before.
         usual: Option<Starts>,
     },
+    /// The logs of a service could not be kept within their bound, for the first time in a row.
+    LogsUntrimmed {
+        /// The whole chain of causes.
+        error: String,
+    },
     /// The service stands differently than in the pass before.
     StatusChanged {
         /// How it stood.

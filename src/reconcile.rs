@@ -332,7 +332,7 @@ async fn carry_out<H: Host>(
 }
 
 /// The whole chain of causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

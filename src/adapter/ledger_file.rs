@@ -101,9 +101,13 @@ impl Ledgers for LinuxHost {
         log_files::next(&self.service(service).join(LOGS), slot)
     }
 
-    fn trim_logs(&self, service: &ServiceName) -> Result<(), LedgerError> {
+    fn trim_logs(&self, service: &ServiceName) -> Result<Vec<PathBuf>, LedgerError> {
         let logs = self.service(service).join(LOGS);
-        log_files::trim(&logs).map_err(io_error("trim", &logs))
+        log_files::trim(&logs).map_err(io_error("trim the logs in", &logs))
+    }
+
+    fn bound_log(&self, log: &Path) -> Result<u64, LedgerError> {
+        log_files::bound(log).map_err(io_error("trim", log))
     }
 }
 

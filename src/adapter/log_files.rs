@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::adapter::files;
@@ -12,7 +13,7 @@ use crate::model::id::SlotName;
 /// around it) has made anybody look.
 const KEPT: usize = 7;
 
-/// A log may grow to this many bytes. Larger fills the disk of a small host: two slots of seven logs are then 900 MB.
+/// A log may grow to this many bytes before it is cut. Larger fills the disk of a small host: two slots of seven logs are then 900 MB.
 const LIMIT: u64 = 64 * 1024 * 1024;
 
 /// What is kept of a log that is too large, in bytes: enough for the last stack traces.
@@ -24,40 +25,65 @@ pub(super) fn next(logs: &Path, slot: &SlotName) -> PathBuf {
     logs.join(format!("{slot}.{}.log", last.unwrap_or(0) + 1))
 }
 
-/// Keeps the newest of each slot and bounds those.
-pub(super) fn trim(logs: &Path) -> io::Result<()> {
+/// Keeps the newest of each slot and bounds those; gives the last of each slot, which its process may be writing to. One that
+/// cannot be trimmed keeps none of the others from it; the first error is given.
+pub(super) fn trim(logs: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut last, mut trimmed) = (Vec::new(), Ok(()));
     for by_number in of_slots(logs)?.into_values() {
         let surplus = by_number.len().saturating_sub(KEPT);
+        last.extend(by_number.values().next_back().cloned());
         for (index, path) in by_number.into_values().enumerate() {
-            if index < surplus {
-                files::or_absent(fs::remove_file(aside(&path)))?;
-                files::or_absent(fs::remove_file(&path))?;
-            } else {
-                bound(&path, LIMIT, TAIL)?;
-            }
+            trimmed = trimmed.and(if index < surplus { remove(&path) } else { bound(&path).map(drop) });
         }
     }
-    Ok(())
+    trimmed.map(|()| last)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    files::or_absent(fs::remove_file(aside(path)))?;
+    files::or_absent(fs::remove_file(path))
+}
+
+/// Cuts a log that has grown too large; gives how many bytes it may still grow.
+pub(super) fn bound(path: &Path) -> io::Result<u64> {
+    match fs::metadata(path) {
+        Ok(log) if log.len() > LIMIT => cut(path, LIMIT, TAIL),
+        Ok(log) => Ok(LIMIT - log.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LIMIT),
+        Err(error) => Err(error),
+    }
 }
 
 /// Cuts a log that may be written to. It has to be cut where it is: the process holds the file open, and would go on filling a
 /// renamed or removed one that nobody sees. It was opened for appending, so its next line goes to the new end, without a hole.
-/// The last part is kept beside it; what is written between the copy and the cut, some microseconds, is lost.
-fn bound(path: &Path, limit: u64, tail: u64) -> io::Result<()> {
-    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+/// The last part is kept beside it; what is written between the copy and the cut, some microseconds, is lost. On a full disk the
+/// copy has no room before the cut, and gets some by it: the disk must not stay full for the sake of a copy.
+///
+/// The lock (flock(2)) is between slotds: one that copied what another has just cut would lose the end.
+fn cut(path: &Path, limit: u64, tail: u64) -> io::Result<u64> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    if file.try_lock().is_err() {
+        return Ok(limit);
+    }
     let length = file.metadata()?.len();
     if length <= limit {
-        return Ok(());
+        return Ok(limit - length);
     }
     file.seek(SeekFrom::Start(length - tail.min(length)))?;
     let mut kept = Vec::new();
-    file.by_ref().take(tail).read_to_end(&mut kept)?;
-    files::replace(&aside(path), &kept, 0o600)?;
-    file.set_len(0)
+    let copied = (&file).take(tail).read_to_end(&mut kept).and_then(|_| keep(path, &kept));
+    file.set_len(0)?;
+    if copied.is_err() {
+        // Whatever the disk has no room for even now is lost: the log itself is bounded, which is what it is about.
+        drop(keep(path, &kept));
+    }
+    Ok(limit)
+}
+
+/// Not made durable: a look at the logs must never wait for a disk that an application keeps busy.
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(aside(path));
+    options?.write_all(bytes)
 }
 
 /// The last lines of a log, and of the part put aside when the log was cut a moment ago; an unreadable log has none.
@@ -77,7 +103,8 @@ pub(super) fn last_bytes(path: &Path, count: u64) -> Vec<u8> {
     bytes
 }
 
-fn aside(path: &Path) -> PathBuf {
+/// Where the end of a log is kept that was cut.
+pub(super) fn aside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".1");
     PathBuf::from(name)
@@ -108,7 +135,6 @@ fn parse(path: &Path) -> Option<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn the_next_log_is_one_more_than_the_last_of_its_slot() {
@@ -129,7 +155,8 @@ mod tests {
         }
         fs::write(dir.path().join("real1.2.log.1"), "").unwrap();
         fs::write(dir.path().join("real2.1.log"), "").unwrap();
-        trim(dir.path()).unwrap();
+        let last = trim(dir.path()).unwrap();
+        assert_eq!(last, ["real1.12.log", "real2.1.log"].map(|name| dir.path().join(name)));
         let left = of_slots(dir.path()).unwrap();
         assert_eq!(left["real1"].keys().copied().collect::<Vec<_>>(), (6..=12).collect::<Vec<_>>());
         assert_eq!(left["real2"].len(), 1);
@@ -142,14 +169,49 @@ mod tests {
         let path = dir.path().join("real1.1.log");
         let mut writer = OpenOptions::new().append(true).create(true).open(&path).unwrap();
         writer.write_all(b"0123456789").unwrap();
-        bound(&path, 10, 4).unwrap();
+        assert_eq!(cut(&path, 12, 4).unwrap(), 2, "so much it may still grow");
+        assert_eq!(cut(&path, 10, 4).unwrap(), 0);
         assert_eq!(fs::read(&path).unwrap(), b"0123456789", "not larger than the limit");
         writer.write_all(b"abc").unwrap();
-        bound(&path, 10, 4).unwrap();
+        assert_eq!(cut(&path, 10, 4).unwrap(), 10);
         writer.write_all(b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read(aside(&path)).unwrap(), b"9abc");
         assert_eq!(last_bytes(&path, 100), b"9abcnew");
         assert_eq!(last_bytes(&path, 2), b"ew");
+    }
+
+    #[test]
+    fn a_log_is_cut_even_if_its_end_cannot_be_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("real1.1.log");
+        fs::write(&path, "0123456789").unwrap();
+        fs::create_dir(aside(&path)).unwrap();
+        assert_eq!(cut(&path, 5, 4).unwrap(), 5);
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_log_that_another_slotd_is_cutting_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("real1.1.log");
+        fs::write(&path, "0123456789").unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        assert_eq!(cut(&path, 5, 4).unwrap(), 5);
+        assert_eq!(fs::read(&path).unwrap(), b"0123456789");
+        drop(other);
+        assert_eq!(cut(&path, 5, 4).unwrap(), 5);
+        assert_eq!(fs::read(aside(&path)).unwrap(), b"6789");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_cut_keeps_no_other_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("real1.1.log"), dir.path().join("real2.1.log"));
+        std::os::unix::fs::symlink("real1.1.log", &first).unwrap(); // a circle
+        File::create(&second).unwrap().set_len(LIMIT + 1).unwrap();
+        trim(dir.path()).unwrap_err();
+        assert_eq!(fs::metadata(&second).unwrap().len(), 0);
     }
 }

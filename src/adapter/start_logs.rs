@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::adapter::log_files;
+
 /// How much of a log is read at once from its end, and at most between two looks at a growing one.
 const CHUNK: usize = 64 * 1024;
 
@@ -46,36 +48,56 @@ fn start_log(path: PathBuf) -> Option<StartLog> {
 pub struct LogReader {
     file: File,
     at: u64,
+    /// The end of what was cut from it, where lines of that are wanted too.
+    before: Option<File>,
 }
 
 impl LogReader {
     /// Opens a log so that its last `lines` lines come first; `None`: all of it.
     pub fn open(path: &Path, lines: Option<usize>) -> io::Result<Self> {
         let mut file = File::open(path)?;
-        let at = lines.map_or(Ok(0), |lines| start_of_last(&mut file, lines))?;
-        Ok(Self { file, at })
+        let (at, missing) = start_of(&mut file, lines)?;
+        let mut before = if missing == Some(0) { None } else { File::open(log_files::aside(path)).ok() };
+        if let Some(before) = &mut before {
+            let (at, _) = start_of(before, missing)?;
+            before.seek(SeekFrom::Start(at))?;
+        }
+        Ok(Self { file, at, before })
     }
 
     /// What came since the last call, at most [`CHUNK`] bytes; empty at the end. A log that was cut is read from its beginning.
     pub fn more(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(CHUNK);
+        if let Some(before) = &self.before {
+            before.take(CHUNK as u64).read_to_end(&mut bytes)?;
+            if !bytes.is_empty() {
+                return Ok(bytes);
+            }
+            self.before = None;
+        }
         if self.file.metadata()?.len() < self.at {
             self.at = 0;
         }
         self.file.seek(SeekFrom::Start(self.at))?;
-        let mut bytes = Vec::with_capacity(CHUNK);
         (&self.file).take(CHUNK as u64).read_to_end(&mut bytes)?;
         self.at += bytes.len() as u64;
         Ok(bytes)
     }
 }
 
-/// Where the last `lines` lines begin, found from the end: a log may be much larger than what is wanted of it.
-fn start_of_last(file: &mut File, lines: usize) -> io::Result<u64> {
+/// Where the last `lines` lines begin, and how many are missing before that; `None`: all of them.
+fn start_of(file: &mut File, lines: Option<usize>) -> io::Result<(u64, Option<usize>)> {
+    let Some(lines) = lines else { return Ok((0, None)) };
+    start_of_last(file, lines).map(|(at, missing)| (at, Some(missing)))
+}
+
+/// Found from the end: a log may be much larger than what is wanted of it.
+fn start_of_last(file: &mut File, lines: usize) -> io::Result<(u64, usize)> {
     let mut end = file.metadata()?.len();
     let mut wanted = lines;
     let mut is_last = true;
     if lines == 0 {
-        return Ok(end);
+        return Ok((end, 0));
     }
     while end > 0 {
         let size = end.min(CHUNK as u64);
@@ -88,14 +110,15 @@ fn start_of_last(file: &mut File, lines: usize) -> io::Result<u64> {
             if *byte == b'\n' && !std::mem::take(&mut is_last) {
                 wanted -= 1;
                 if wanted == 0 {
-                    return Ok(begin + index as u64 + 1);
+                    return Ok((begin + index as u64 + 1, 0));
                 }
             }
             is_last = false;
         }
         end = begin;
     }
-    Ok(0)
+    // The first line has no newline before it.
+    Ok((0, wanted - usize::from(!is_last)))
 }
 
 #[cfg(test)]
@@ -137,6 +160,21 @@ mod tests {
         assert_eq!(log.more().unwrap(), b"one\ntwo\n");
         std::fs::write(&path, "new\n").unwrap();
         assert_eq!(log.more().unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn the_lines_before_a_cut_come_first_where_the_log_has_too_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("real1.1.log");
+        std::fs::write(log_files::aside(&path), "one\ntwo\n").unwrap();
+        let all = |log: &str, lines| {
+            std::fs::write(&path, log).unwrap();
+            let mut reader = LogReader::open(&path, lines).unwrap();
+            let said = [reader.more().unwrap(), reader.more().unwrap(), reader.more().unwrap()].concat();
+            String::from_utf8(said).unwrap()
+        };
+        let said = [all("", Some(1)), all("new\n", Some(1)), all("new\n", Some(2)), all("new\n", Some(9)), all("new", None)];
+        assert_eq!(said, ["two\n", "new\n", "two\nnew\n", "one\ntwo\nnew\n", "one\ntwo\nnew"]);
     }
 
     #[test]

@@ -257,10 +257,7 @@ async fn carry_out<H: Host>(
             let Some((first, rest)) = processes.split_first() else { return Ok(None) };
             signal_family(host, first, rest, Signal::Kill)?;
         }
-        Act::Collect { digests, .. } => {
-            digests.iter().try_for_each(|digest| host.discard(digest))?;
-            host.trim_logs(&spec.name)?;
-        }
+        Act::Collect { digests, .. } => digests.iter().try_for_each(|digest| host.discard(digest))?,
         Act::Relabel { .. }
         | Act::Adopt { .. }
         | Act::RecordFailure { .. }

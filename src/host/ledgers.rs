@@ -1,6 +1,6 @@
 //! Our memory: one ledger and one history a service, in the state folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,8 +84,11 @@ pub trait Ledgers {
     /// Where the log of a start goes: STATE/services/NAME/logs/SLOT.N.log, N one more than the last.
     fn next_log(&self, service: &ServiceName, slot: &crate::model::id::SlotName) -> PathBuf;
 
-    /// Keeps the newest logs of each slot and bounds their size, a running one's too.
-    fn trim_logs(&self, service: &ServiceName) -> Result<(), LedgerError>;
+    /// Keeps the newest logs of each slot and bounds their size, a running one's too; gives those that a process may be writing to.
+    fn trim_logs(&self, service: &ServiceName) -> Result<Vec<PathBuf>, LedgerError>;
+
+    /// Bounds one log: a look at its size, and a cut where it is too large. Gives how many bytes it may still grow.
+    fn bound_log(&self, log: &Path) -> Result<u64, LedgerError>;
 }
 
 /// Why our memory cannot be used.

@@ -42,7 +42,7 @@ impl<W: Write> Lines<W> {
 impl<W: Write> Sink for Lines<W> {
     fn emit(&mut self, service: &ServiceName, event: &Event) {
         if let Some(text) = wording::event(event) {
-            self.say(Some(service), &text, matches!(event, Event::StepFailed { .. }));
+            self.say(Some(service), &text, matches!(event, Event::StepFailed { .. } | Event::LogsUntrimmed { .. }));
         }
     }
 
@@ -102,7 +102,7 @@ impl Sink for Spinners {
         match event {
             Event::StepBegan { act, .. } if act.is_visible() => self.show(service, act.to_string()),
             Event::StepBegan { .. } => {}
-            Event::StepDone { .. } | Event::StepFailed { .. } => {
+            Event::StepDone { .. } | Event::StepFailed { .. } | Event::LogsUntrimmed { .. } => {
                 self.tell(service, event);
             }
             Event::Held { hold, usual } => {

@@ -24,6 +24,7 @@ impl Sink for Trace {
                     tracing::warn!(%service, %kind, %reason, %until, "{}", hold.detail);
                 }
             }
+            Event::LogsUntrimmed { error } => tracing::warn!(%service, %error, "its logs may grow without a bound"),
             Event::StatusChanged { from, to, live } => {
                 let (slot, version) = live.clone().unwrap_or_default();
                 let from = from.map(|status| status.to_string()).unwrap_or_default();

@@ -163,6 +163,7 @@ pub fn event(event: &Event) -> Option<String> {
             format!("waiting ({}): {}{usual}; until {}", hold.reason, hold.detail, hold.until)
         }
         Event::Held { hold, .. } => format!("held ({}): {}; until {}", hold.reason, hold.detail, hold.until),
+        Event::LogsUntrimmed { error } => format!("its logs may grow without a bound: {error}"),
         Event::StatusChanged { to, live, .. } => match live {
             Some((slot, version)) => format!("{to}, {version} live on {slot}"),
             None => format!("{to}, nothing live"),

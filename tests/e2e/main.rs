@@ -12,6 +12,7 @@ mod figures;
 mod frozen;
 mod harness;
 mod interrupted;
+mod logs;
 mod pool;
 mod stage;
 mod story;

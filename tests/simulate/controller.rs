@@ -153,7 +153,7 @@ impl Sink for Tally {
                 *self.failed.entry(act.kind()).or_default() += 1;
                 self.tell(|| format!("{service}: {} failed: {error}", act.kind()));
             }
-            Event::Held { .. } | Event::StatusChanged { .. } => {}
+            Event::Held { .. } | Event::LogsUntrimmed { .. } | Event::StatusChanged { .. } => {}
         }
     }
 

@@ -200,6 +200,7 @@ pub(crate) fn events() -> Vec<Event> {
         Event::StepBegan { act: Act::RecordHealth, why: "bookkeeping is not told".to_owned() },
         Event::StepDone { act: Act::RecordHealth, took: Duration::ZERO },
         Event::StepFailed { act: cutover(), error: "cannot create the flag: no space left on device".to_owned() },
+        Event::LogsUntrimmed { error: "cannot trim the logs in /state/services/web/logs: permission denied".to_owned() },
         Event::StepBegan { act: stop, why: "the drain deadline has passed".to_owned() },
         Event::Held { hold: hold(Reason::Quarantined, "1.0.2 failed 3 times", "`slotd retry`"), usual: None },
         Event::StatusChanged { from: None, to: Status::Converged, live: Some(("real2".to_owned(), "1.0.2".to_owned())) },

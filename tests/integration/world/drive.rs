@@ -41,6 +41,7 @@ impl Sink for Teller<'_> {
             Event::StepDone { .. } => return,
             Event::StepFailed { act, error } => format!("{service}: {} failed: {error}", act.kind()),
             Event::Held { hold, .. } => format!("{service}: held, {} ({})", hold.reason, hold.detail),
+            Event::LogsUntrimmed { error } => format!("{service}: logs {error}"),
             Event::StatusChanged { to, live, .. } => format!("{service}: {to}, {live:?}"),
         };
         self.0.touch().note(|| text);
