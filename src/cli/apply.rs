@@ -16,7 +16,7 @@ pub(super) async fn apply<H: Host>(host: &H, context: &mut Context, args: &Apply
     let source = context.source()?;
     let orphans = if args.prune { Orphans::Retire } else { Orphans::Keep };
     let goal = context.goal(source.read()?, &args.services.services, orphans);
-    let follow = context.follow(&source)?;
+    let follow = context.follow(Some(&source))?;
     reconcile::accept(host, &goal, args.plan.as_deref()).await?;
     let mut sink = wire::sink(context);
     let end = controller::converge(host, &goal, follow, args.patience.timeout, Watch::default(), &mut *sink).await?;

@@ -10,7 +10,7 @@ use crate::adapter::surroundings;
 use crate::cli::args::{Format, Global, Services};
 use crate::cli::console::Console;
 use crate::cli::exit::CliError;
-use crate::cli::source::Source;
+use crate::cli::source::{Source, SourceError};
 use crate::cli::wire;
 use crate::controller::Follow;
 use crate::model::desired::DesiredState;
@@ -58,8 +58,13 @@ impl Context {
     }
 
     /// The manifest that `-f` or its defaults name.
-    pub fn source(&self) -> Result<Source, CliError> {
+    pub fn source(&self) -> Result<Source, SourceError> {
         Source::find(self.file.as_deref())
+    }
+
+    /// Whether the manifest comes on standard input, which can be read only once.
+    pub fn reads_stdin(&self) -> bool {
+        self.file.as_deref().is_some_and(|file| file.as_os_str() == "-")
     }
 
     /// What a pass is to be about.
@@ -73,9 +78,11 @@ impl Context {
         Ok(self.goal(self.source()?.read()?, &services.services, orphans))
     }
 
-    /// Who looks after what an apply leaves. Refused while a controller follows another manifest: the two would undo each other.
-    pub fn follow(&self, source: &Source) -> Result<Follow, CliError> {
+    /// Who looks after what an apply leaves. Refused while a controller follows another manifest: the two would undo each other. Without
+    /// a manifest that can be used (`None`) there is nothing that a controller would undo.
+    pub fn follow(&self, source: Option<&Source>) -> Result<Follow, CliError> {
         let Some((pid, manifest)) = wire::controller(&self.state) else { return Ok(Follow::Nobody) };
+        let Some(source) = source else { return Ok(Follow::Controller) };
         let ours = source.path().map(surroundings::canonical);
         if ours.as_deref() == Some(surroundings::canonical(&manifest).as_path()) {
             return Ok(Follow::Controller);

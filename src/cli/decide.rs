@@ -5,6 +5,7 @@
 
 use std::io::Write;
 
+use crate::cli::accepted::{self, Basis};
 use crate::cli::context::Context;
 use crate::cli::ending;
 use crate::cli::exit::{CliError, Exit};
@@ -29,10 +30,10 @@ pub(super) async fn carry_out<H: Host>(
     decision: &Decision,
     patience: Patience,
 ) -> Result<Exit, CliError> {
-    let source = context.source()?;
-    let goal = context.goal(source.read()?, services, Orphans::Keep);
-    let follow = context.follow(&source)?;
-    let (goal, changed) = as_accepted(host, goal)?;
+    let Basis { desired, manifest, note } = accepted::basis(host, context)?;
+    accepted::warn(context, note.as_deref())?;
+    let follow = context.follow(manifest.as_ref())?;
+    let (goal, changed) = as_accepted(host, context.goal(desired, services, Orphans::Keep))?;
     let mut watch = Watch::default();
     let decided = reconcile::decide(host, &goal, decision, &mut watch).await?;
     let mut sink = wire::sink(context);
@@ -41,7 +42,7 @@ pub(super) async fn carry_out<H: Host>(
     for service in changed {
         writeln!(context.console.err, "{service}: the manifest was changed and not applied; `slotd apply` does that")?;
     }
-    ending::show(context, &ending::of(settled(end, decision), decided))
+    ending::show(context, &Ending { notes: note.into_iter().collect(), ..ending::of(settled(end, decision), decided) })
 }
 
 /// Takes a decision that leaves nothing to carry out.
@@ -51,12 +52,14 @@ pub(super) async fn only_note<H: Host>(
     services: &[ServiceName],
     decision: &Decision,
 ) -> Result<Exit, CliError> {
-    let goal = context.goal(context.source()?.read()?, services, Orphans::Keep);
-    let (goal, _) = as_accepted(host, goal)?;
+    let Basis { desired, note, .. } = accepted::basis(host, context)?;
+    accepted::warn(context, note.as_deref())?;
+    let (goal, _) = as_accepted(host, context.goal(desired, services, Orphans::Keep))?;
     let mut watch = Watch::default();
     let decided = reconcile::decide(host, &goal, decision, &mut watch).await?;
     let plan = reconcile::look(host, &goal, &mut watch).await?;
-    ending::show(context, &Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new() })
+    let notes = note.into_iter().collect();
+    ending::show(context, &Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new(), notes })
 }
 
 /// The goal with the accepted state of each service, and the services whose manifest is ahead of it.

@@ -11,9 +11,9 @@ use crate::report::{json, markdown, summary};
 /// The end of a convergence, with what a person decided before it.
 pub(super) fn of(end: End, decided: Vec<(ServiceName, String)>) -> Ending {
     match end {
-        End::Converged(plan) => Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new() },
-        End::Held(plan) => Ending { plan, outcome: Outcome::Held, decided, errors: Vec::new() },
-        End::Failed(plan, errors) => Ending { plan, outcome: Outcome::Failed, decided, errors },
+        End::Converged(plan) => Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new(), notes: Vec::new() },
+        End::Held(plan) => Ending { plan, outcome: Outcome::Held, decided, errors: Vec::new(), notes: Vec::new() },
+        End::Failed(plan, errors) => Ending { plan, outcome: Outcome::Failed, decided, errors, notes: Vec::new() },
     }
 }
 

@@ -3,6 +3,7 @@
 //! Decides nothing about services: it reads the manifest, hands it down, and turns what comes back into text and an exit code.
 //! Called by `main` alone. `wire` is the only place that makes concrete hosts; `exit` is the table of exit codes.
 
+mod accepted;
 mod apply;
 pub mod args;
 pub mod console;

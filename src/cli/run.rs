@@ -10,13 +10,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::adapter::watch::FolderWatch;
+use crate::cli::accepted;
 use crate::cli::args::RunArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::source::Source;
+use crate::cli::source::{Source, SourceError};
 use crate::cli::wire;
 use crate::controller::{self, Trigger};
 use crate::host::Host;
+use crate::model::desired::DesiredState;
 use crate::plan::Orphans;
 use crate::reconcile::Goal;
 
@@ -32,22 +34,56 @@ const QUEUE: usize = 8;
 
 /// Runs it.
 pub(super) async fn run<H: Host>(host: &H, context: &mut Context, args: &RunArgs) -> Result<Exit, CliError> {
-    let source = context.source()?;
+    let (source, nowhere) = followed(context)?;
     let Some(path) = source.path() else {
         return Err(CliError::refused(anyhow::anyhow!("a controller cannot read standard input again"))
             .hint("write the manifest to a file and name it with -f"));
     };
-    let text = source.text()?;
-    let goal = context.goal(source.parse(&text)?, &[], Orphans::Keep);
+    let Start { seen, desired } = Start::read(host, context, &source, nowhere)?;
+    let goal = context.goal(desired, &[], Orphans::Keep);
     let _claim = wire::claim(&context.state, path)?;
     let (triggers, queue) = mpsc::channel(QUEUE);
-    let feed = Feed::new(source.clone(), goal.clone(), Ok(text), triggers).map_err(CliError::failed)?;
+    let feed = Feed::new(source.clone(), goal.clone(), seen, triggers).map_err(CliError::failed)?;
     let mut sink = wire::lines(context);
     tokio::select! {
         ended = controller::run(host, goal, args.interval, queue, &mut *sink) => ended?,
         never = feed.run() => match never {},
     }
     Ok(Exit::Done)
+}
+
+/// The manifest that a controller follows, and why it was not found, where it is yet to come.
+fn followed(context: &Context) -> Result<(Source, Option<SourceError>), CliError> {
+    match context.source() {
+        Ok(source) => Ok((source, None)),
+        Err(error) => Ok((Source::awaited()?, Some(error))),
+    }
+}
+
+/// What a controller begins with.
+struct Start {
+    /// The manifest as it was read, or why it could not be.
+    seen: Result<String, String>,
+    /// What the manifest asks for; while it cannot be used, what was accepted last.
+    desired: DesiredState,
+}
+
+impl Start {
+    /// Reads the manifest once. After a reboot a typo must not keep the services down that served before it.
+    fn read<H: Host>(host: &H, context: &mut Context, source: &Source, nowhere: Option<SourceError>) -> Result<Self, CliError> {
+        let text = source.text();
+        let seen = text.as_ref().map(String::clone).map_err(|error| chain(error));
+        let read = nowhere.map_or(text, Err).and_then(|text| source.parse(&text));
+        let desired = match read {
+            Ok(desired) => desired,
+            Err(error) => {
+                let (desired, note) = accepted::instead(host, error)?;
+                accepted::warn(context, Some(&note))?;
+                desired
+            }
+        };
+        Ok(Self { seen, desired })
+    }
 }
 
 /// Whatever makes the controller look, as triggers.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use crate::cli::accepted::{self, Basis};
 use crate::cli::args::{Format, StatusArgs};
 use crate::cli::context::Context;
 use crate::cli::exit::{self, CliError, Exit};
@@ -20,22 +21,25 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Runs it.
 pub(super) async fn status<H: Host>(host: &H, context: &mut Context, args: &StatusArgs) -> Result<Exit, CliError> {
-    let source = context.source()?;
-    let mut goal = context.goal(source.read()?, &args.services.services, Orphans::Keep);
+    let Basis { desired, mut note, .. } = accepted::basis(host, context)?;
+    accepted::warn(context, note.as_deref())?;
+    let mut goal = context.goal(desired, &args.services.services, Orphans::Keep);
     let mut watch = Watch::default();
     loop {
         let plan = reconcile::look(host, &goal, &mut watch).await?;
         if args.watch && context.console.out_is_terminal {
             write!(context.console.out, "{CLEAR}")?;
         }
-        show(context, &plan, args.watch.then_some(Lines::One))?;
+        show(context, (&plan, note.as_slice()), args.watch.then_some(Lines::One))?;
         if !args.watch || context.console.out.is_closed() {
             return Ok(if args.exit_code { exit::of_status(&plan) } else { Exit::Done });
         }
         context.console.out.flush()?;
         tokio::time::sleep(WATCH).await;
-        if source.path().is_some() {
-            goal.desired = source.read()?;
+        if !context.reads_stdin() {
+            let now = accepted::basis(host, context)?;
+            accepted::warn(context, now.note.as_deref().filter(|now| Some(*now) != note.as_deref()))?;
+            (goal.desired, note) = (now.desired, now.note);
         }
     }
 }
@@ -46,13 +50,13 @@ enum Lines {
     One,
 }
 
-fn show(context: &mut Context, plan: &Plan, lines: Option<Lines>) -> Result<(), CliError> {
+fn show(context: &mut Context, (plan, notes): (&Plan, &[String]), lines: Option<Lines>) -> Result<(), CliError> {
     let paint = context.console.paint;
     match (context.format, lines) {
         (Format::Human, _) => human::status(&mut context.console.out, plan, &paint)?,
-        (Format::Json, None) => context.json(&json::status(plan))?,
+        (Format::Json, None) => context.json(&json::status(plan, notes))?,
         (Format::Json, Some(Lines::One)) => {
-            let text = serde_json::to_string(&json::status(plan)).map_err(CliError::failed)?;
+            let text = serde_json::to_string(&json::status(plan, notes)).map_err(CliError::failed)?;
             writeln!(context.console.out, "{text}")?;
         }
         (Format::Markdown, _) => markdown::status(&mut context.console.out, plan)?,

@@ -26,7 +26,7 @@ pub(super) fn validate(context: &mut Context) -> Result<Exit, CliError> {
     let (services, problems) = match source.read() {
         Ok(desired) => (desired.services.len(), Vec::new()),
         Err(SourceError::Refused(problems)) => (0, problems.to_string().lines().map(str::to_owned).collect()),
-        Err(error @ SourceError::Unreadable { .. }) => return Err(error.into()),
+        Err(error @ (SourceError::Nowhere | SourceError::Unreadable { .. })) => return Err(error.into()),
     };
     let valid = problems.is_empty();
     match context.format {

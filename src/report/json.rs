@@ -33,6 +33,9 @@ pub struct StatusDocument {
     /// What failed, each with the chain of its causes; only where something did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+    /// What a person should know besides the services, such as why the manifest is not used; only where there is something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// By name.
     pub services: Vec<ServiceDocument>,
 }
@@ -237,13 +240,14 @@ pub struct StepDocument {
     pub expect: String,
 }
 
-/// The status document of a plan.
-pub fn status(plan: &Plan) -> StatusDocument {
+/// The status document of a plan, with what a person should know besides.
+pub fn status(plan: &Plan, notes: &[String]) -> StatusDocument {
     StatusDocument {
         format_version: FORMAT_VERSION,
         outcome: None,
         decided: Vec::new(),
         errors: Vec::new(),
+        notes: notes.to_vec(),
         services: plan.services.iter().map(service).collect(),
     }
 }
@@ -255,7 +259,7 @@ pub fn ending(ending: &Ending) -> StatusDocument {
         outcome: Some(ending.outcome),
         decided: decided.map(|(service, said)| Decided { service: service.to_string(), decision: said.clone() }).collect(),
         errors: ending.errors.clone(),
-        ..status(&ending.plan)
+        ..status(&ending.plan, &ending.notes)
     }
 }
 

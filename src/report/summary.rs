@@ -34,6 +34,8 @@ pub struct Ending {
     pub decided: Vec<(ServiceName, String)>,
     /// What failed, each with the chain of its causes.
     pub errors: Vec<String>,
+    /// What a person should know besides the services; standard error has said it already.
+    pub notes: Vec<String>,
 }
 
 /// The last lines of an `apply`: `webservice: converged, 1.0.2 live on real2 (pid 4711)`.

@@ -305,3 +305,108 @@ fn a_person_may_pause_and_the_decision_is_printed() {
     let nothing = slotd(folder.path()).args(["rollback", "web"]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(4), "{}", err(&nothing));
 }
+
+/// A state in which `manifest` was accepted once, and the fault that its manifest has since.
+fn accepted(folder: &Path) {
+    write(folder, &manifest(folder));
+    let output = slotd(folder).args(["apply", "-q", "--timeout", "0s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+}
+
+const TYPO: &str = "services:\n  web:\n    jar: { version: '1', path: none.jar }\n    slot: {}\n    prxy: {}\n";
+
+/// The warning that a verb of an incident gives for `fault`, in one line.
+fn warns(output: &Output, fault: &str) {
+    let said = err(output);
+    let first = said.lines().next().unwrap_or_default();
+    assert!(first.starts_with("warning: ") && first.contains(fault), "{said}");
+    assert!(first.ends_with("; the manifest that was accepted last is used instead"), "{said}");
+}
+
+#[test]
+fn with_a_typo_in_the_manifest_the_verbs_of_an_incident_go_by_what_was_accepted_last() {
+    let folder = tempfile::tempdir().unwrap();
+    accepted(folder.path());
+    write(folder.path(), TYPO);
+    let run = |line: &str| slotd(folder.path()).args(line.split(' ')).output().unwrap();
+    let verbs = [("status", 0), ("status web --exit-code", 3), ("pause web", 0), ("resume web --timeout 0s", 3), ("retry --timeout 0s", 3)];
+    let decided = [("promote web", 4), ("rollback web", 4), ("restart web", 4), ("down web --timeout 10s", 0)];
+    for (line, code) in verbs.into_iter().chain(decided) {
+        let output = run(line);
+        assert_eq!(output.status.code(), Some(code), "{line}: {}", err(&output));
+        warns(&output, "desired.yaml:4:5: at services.web.slot: ");
+        assert!(err(&output).lines().next().unwrap().contains("(and 1 more)"), "{}", err(&output));
+        assert!(!err(&output).contains("error: the manifest"), "{line}: {}", err(&output));
+    }
+    for (line, code) in [("history web", 0), ("logs web", 4)] {
+        let output = run(line);
+        assert_eq!((output.status.code(), err(&output).contains("manifest")), (Some(code), false), "{line}: {}", err(&output));
+    }
+    for line in ["plan", "apply", "validate", "config", "doctor"] {
+        assert_eq!(run(line).status.code(), Some(4), "{line}");
+    }
+    let unknown = run("status other");
+    assert!(err(&unknown).contains("known: web"), "{}", err(&unknown));
+}
+
+#[test]
+fn a_document_says_why_the_manifest_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    accepted(folder.path());
+    let run = |line: &str| slotd(folder.path()).args(line.split(' ')).output().unwrap();
+    let document = |output: &Output| serde_json::from_str::<serde_json::Value>(&out(output)).unwrap();
+    assert_eq!(document(&run("status -o json")).get("notes"), None);
+    write(folder.path(), TYPO);
+    for line in ["status -o json", "pause -o json", "resume -o json --timeout 0s"] {
+        let said = document(&run(line));
+        let note = said["notes"][0].as_str().unwrap_or_else(|| panic!("{line}: {said}"));
+        assert!(note.starts_with("desired.yaml:4:5: "), "{line}: {note}");
+        assert_eq!(said["services"][0]["name"], "web", "{line}");
+    }
+}
+
+#[test]
+fn with_no_manifest_left_the_verbs_of_an_incident_go_by_what_was_accepted_last() {
+    let folder = tempfile::tempdir().unwrap();
+    accepted(folder.path());
+    std::fs::remove_file(folder.path().join("desired.yaml")).unwrap();
+    let run = |line: &str| slotd(folder.path()).args(line.split(' ')).output().unwrap();
+    for (line, fault) in [
+        ("pause", "there is no manifest: neither ./desired.yaml nor /etc/slotd/desired.yaml exists"),
+        ("status -f none.yaml", "cannot read the manifest none.yaml: No such file or directory"),
+        ("pause -f -", "<stdin>"),
+    ] {
+        let output = run(line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", err(&output));
+        warns(&output, fault);
+    }
+    assert_eq!(run("plan").status.code(), Some(4));
+}
+
+#[test]
+fn a_controller_that_starts_with_a_broken_manifest_keeps_to_what_was_accepted_last() {
+    for beginning in [Some(TYPO), None] {
+        let folder = tempfile::tempdir().unwrap();
+        accepted(folder.path());
+        match beginning {
+            Some(text) => write(folder.path(), text),
+            None => std::fs::remove_file(folder.path().join("desired.yaml")).unwrap(),
+        }
+        let log = folder.path().join("log");
+        let mut child = slotd(folder.path())
+            .args(["run", "--interval", "200ms", "-f", "desired.yaml"])
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        says(&log, "the manifest that was accepted last is used instead");
+        says(&log, "web: held (artifact_missing)");
+        let other = slotd(folder.path()).args(["pause", "-f", "none.yaml"]).output().unwrap();
+        assert_eq!(other.status.code(), Some(0), "{}", err(&other));
+        write(folder.path(), &manifest(folder.path()).replace("version: '1'", "version: '2'"));
+        says(&folder.path().join("state/services/web/ledger.json"), "\"version\": \"2\"");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}

@@ -69,7 +69,7 @@ fn a_history_says_how_long_each_phase_took() {
 
 #[test]
 fn a_good_end_is_one_line_a_service() {
-    let ending = Ending { plan: sample::converged(), outcome: Outcome::Done, decided: vec![], errors: vec![] };
+    let ending = Ending { plan: sample::converged(), outcome: Outcome::Done, decided: vec![], errors: vec![], notes: vec![] };
     let said = text(|out| summary::human(out, &ending, &Palette::plain()));
     assert_eq!(said, "webservice: converged, 1.0.2 live on real2 (pid 4712)\n");
 }
@@ -77,7 +77,7 @@ fn a_good_end_is_one_line_a_service() {
 fn held() -> Ending {
     let decided = vec![(ServiceName::new("webservice"), "deployments go on".to_owned())];
     let errors = vec!["webservice: start: no such file".to_owned()];
-    Ending { plan: sample::deploying(), outcome: Outcome::Held, decided, errors }
+    Ending { plan: sample::deploying(), outcome: Outcome::Held, decided, errors, notes: vec![] }
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn the_plan_document_is_as_the_contract_says() {
 
 #[test]
 fn the_status_document_is_as_the_contract_says() {
-    golden("report/status.json", &pretty(&json::status(&sample::deploying())));
+    golden("report/status.json", &pretty(&json::status(&sample::deploying(), &[])));
 }
 
 #[test]
 fn a_quiet_status_has_the_keys_of_the_contract_and_no_others() {
-    let document = serde_json::to_value(json::status(&sample::converged())).unwrap();
+    let document = serde_json::to_value(json::status(&sample::converged(), &[])).unwrap();
     assert_eq!(keys(&document), ["format_version", "services"]);
     let service = &document["services"][0];
     assert_eq!(keys(service), ["desired", "holds", "live", "name", "rollback", "route", "slots", "status"]);
@@ -112,7 +112,7 @@ fn a_quiet_status_has_the_keys_of_the_contract_and_no_others() {
 #[test]
 fn every_document_meets_its_own_schema() {
     check(&json::plan(&sample::deploying()));
-    check(&json::status(&sample::deploying()));
+    check(&json::status(&sample::deploying(), &[]));
     check(&json::ending(&held()));
     check(&sample::history());
     check(&doctor::document(&sample::diagnoses()));
