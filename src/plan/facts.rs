@@ -379,8 +379,12 @@ impl<'a> Case<'a> {
     /// Whether it cannot be told that something else is asked for than what a slot has: of a candidate not while the jar is not there, of
     /// a standby not while it cannot be read.
     pub(super) fn may_be_asked_for(&self, record: &SlotRecord) -> bool {
-        let dark = self.seen.jar.unknown().or(self.seen.env_file.unknown()).is_some();
-        dark || (!record.served && self.wanted.is_err())
+        self.is_dark() || (!record.served && self.wanted.is_err())
+    }
+
+    /// Whether what the manifest asks for cannot be read, though it may well be there.
+    pub(super) fn is_dark(&self) -> bool {
+        self.seen.jar.unknown().or(self.seen.env_file.unknown()).is_some()
     }
 
     /// Failures of a release of these kinds, as [`pace::failures`] counts them.

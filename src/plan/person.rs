@@ -57,7 +57,8 @@ pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger, now:
 }
 
 fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, String> {
-    let away = asked_for(plan).ok_or("the manifest's release is unknown, so there is nothing to go back from")?;
+    let away = plan.view.rollback.away.clone();
+    let away = away.ok_or("the manifest's release is unknown, so there is nothing to go back from")?;
     let current = live(plan).and_then(|slot| slot.running.as_ref()?.release.clone());
     let to = match to {
         Some(version) => named(version, ledger)?,

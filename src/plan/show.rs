@@ -43,7 +43,7 @@ pub(super) fn view(case: &Case<'_>) -> View {
         slots: case.places().into_iter().filter_map(|slot| slot_view(case, slot)).collect(),
         route: route(case),
         drain: drain(case),
-        rollback: way_back::rollback(case, wanted),
+        rollback: way_back::rollback(case),
         past: Past::default(),
     }
 }
@@ -203,7 +203,7 @@ pub(super) fn notes(case: &Case<'_>) -> Vec<String> {
     if case.standing == Standing::Wanted && case.spec.slot_policy.standby == Standby::Frozen {
         notes.push(FROZEN.to_owned());
     }
-    notes.extend(way_back::note(case, &way_back::rollback(case, wanted)));
+    notes.extend(way_back::note(case, &way_back::rollback(case)));
     for slot in case.places() {
         let record = case.record(slot).filter(|r| r.evidence.is_some());
         notes.extend(record.and_then(|r| r.evidence.as_ref()).map(|why| format!("{slot} was taken over: {why}")));

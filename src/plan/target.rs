@@ -24,9 +24,18 @@ pub(super) fn target(case: &Case<'_>) -> Target {
         return Target { release: staying(case), holds: Vec::new() };
     }
     match case.wanted {
-        Err(hold) => Target { release: staying(case), holds: vec![hold.clone()] },
+        Err(hold) => unavailable(case, hold),
         Ok(wanted) => judged(case, wanted),
     }
+}
+
+/// The manifest's release cannot be had: what serves goes on, and where a person went back, the way back does. While it cannot be read
+/// it may be one that nobody went back from.
+fn unavailable(case: &Case<'_>, hold: &Hold) -> Target {
+    let back = case.ledger().person.rollback.as_ref().filter(|_| !case.is_dark());
+    let to = back.and_then(|back| reachable(case, &back.to)).cloned();
+    let rolled_back = back.map(|back| rolled_back(case, case.label(&back.away)));
+    Target { release: to.or_else(|| staying(case)), holds: [hold.clone()].into_iter().chain(rolled_back).collect() }
 }
 
 /// The release of the manifest.
@@ -59,7 +68,7 @@ fn judged(case: &Case<'_>, wanted: &Release) -> Target {
     if let Some(back) = ledger.person.rollback.as_ref().filter(|r| r.away == wanted.id && ledger.releases.contains_key(&r.to)) {
         // A way back that failed too often is in quarantine like any other release.
         let to = reachable(case, &back.to).cloned().or_else(|| staying(case));
-        return Target { release: to, holds: vec![rolled_back(case, wanted)] };
+        return Target { release: to, holds: vec![rolled_back(case, &wanted.version)] };
     }
     if let Some(cause) = ledger.quarantine.get(&wanted.id) {
         return Target { release: staying(case), holds: vec![quarantined(case, wanted, cause)] };
@@ -74,10 +83,10 @@ fn judged(case: &Case<'_>, wanted: &Release) -> Target {
     Target { release: Some(wanted.clone()), holds: Vec::new() }
 }
 
-fn rolled_back(case: &Case<'_>, wanted: &Release) -> Hold {
+fn rolled_back(case: &Case<'_>, away: &str) -> Hold {
     hold(
         Reason::RolledBack,
-        format!("a person went back from {}", wanted.version),
+        format!("a person went back from {away}"),
         format!("ask for another release, or `slotd retry {}`", case.spec.name),
         pace::PERSON,
     )

@@ -112,6 +112,8 @@ pub struct Rollback {
     pub version: Option<String>,
     /// To which release.
     pub to: Option<ReleaseId>,
+    /// From which release: the one that is held afterwards. `None`: nothing is known to go back from.
+    pub away: Option<ReleaseId>,
     /// Why there is none, in a few words.
     pub why: Option<String>,
 }

@@ -102,11 +102,19 @@ pub(super) fn refused(case: &Case<'_>, wanted: &Release) -> Option<Hold> {
     ))
 }
 
+/// What a way back leads away from: the release that the manifest asks for. While that cannot be had, because its jar or its env file is
+/// gone, it is what serves; while it cannot be read, nothing is known.
+fn away<'a>(case: &Case<'a>) -> Option<&'a ReleaseId> {
+    let serving = || case.live().and_then(|live| case.release(live)).filter(|_| !case.is_dark());
+    let asked = case.wanted.as_ref().map(|release| &release.id).ok();
+    asked.or_else(serving).filter(|_| case.standing == Standing::Wanted)
+}
+
 /// What `slotd rollback` would do now: back to the newest good release that is neither what serves nor what the manifest asks for.
-pub(super) fn rollback(case: &Case<'_>, wanted: Option<&Release>) -> Rollback {
-    let Some(away) = wanted else { return none("the release of the manifest is unknown") };
+pub(super) fn rollback(case: &Case<'_>) -> Rollback {
+    let Some(away) = away(case) else { return none("the release of the manifest is unknown", None) };
     let current = case.live().and_then(|live| case.release(live));
-    let other = |id: &&ReleaseId| Some(*id) != current && **id != away.id;
+    let other = |id: &&ReleaseId| Some(*id) != current && *id != away;
     let kept = case.ledger().good.iter().rev().filter(other).filter_map(|id| case.ledger().releases.get(id));
     let mut why = "no earlier good release is kept".to_owned();
     for release in kept {
@@ -115,15 +123,15 @@ pub(super) fn rollback(case: &Case<'_>, wanted: Option<&Release>) -> Rollback {
             (None, RollbackKind::None) => {}
             (None, kind) => {
                 let (to, version) = (Some(release.id.clone()), Some(release.version.clone()));
-                return Rollback { kind, version, to, why: None };
+                return Rollback { kind, version, to, away: Some(away.clone()), why: None };
             }
         }
     }
-    none(&why)
+    none(&why, Some(away))
 }
 
-fn none(why: &str) -> Rollback {
-    Rollback { kind: RollbackKind::None, version: None, to: None, why: Some(why.to_owned()) }
+fn none(why: &str, away: Option<&ReleaseId>) -> Rollback {
+    Rollback { kind: RollbackKind::None, version: None, to: None, away: away.cloned(), why: Some(why.to_owned()) }
 }
 
 /// How a release would come back; not at all when its jar is lost.

@@ -5,6 +5,7 @@ use slotd::model::status::Reason;
 use slotd::plan::person::Decision;
 
 use super::Stage;
+use crate::world::manifest::renamed;
 use crate::world::processes::Behaviour;
 
 fn rollback() -> Decision {
@@ -31,6 +32,20 @@ fn a_warm_rollback_waits_for_one_interval_between_two_answers_and_for_nothing_el
     let interval = u64::try_from(stage.spec.health.interval.as_millis()).unwrap();
     // `is` lets 200 ms pass
     assert_eq!(took, interval + 200, "{}", stage.world.story());
+}
+
+#[test]
+fn a_rollback_needs_no_jar_of_the_manifest() {
+    let mut stage = Stage::serving(&["1", "2"]);
+    stage.spec = renamed(&stage.spec, "3"); // accepted, and never built
+    stage.world.accept(&stage.goal());
+    stage.world.holds(&stage.goal(), Reason::ArtifactMissing);
+    stage.decide(&rollback());
+    stage.world.holds(&stage.goal(), Reason::RolledBack);
+    stage.did(&[("cut", 1)]);
+    stage.is("real1 webservice-1");
+    stage.deploy("3");
+    stage.is("real2 webservice-3");
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub(crate) fn converged() -> Plan {
 }
 
 fn back(kind: RollbackKind, version: &str) -> Rollback {
-    Rollback { kind, version: Some(version.to_owned()), to: Some(ReleaseId::new("r1-1111111111111111")), why: None }
+    Rollback { kind, version: Some(version.to_owned()), to: Some(ReleaseId::new("r1-1111111111111111")), away: None, why: None }
 }
 
 /// Three services: one being deployed whose slot is taken, one converged, one orphan without an answer from nginx.
@@ -125,6 +125,7 @@ fn orphan() -> ServicePlan {
             kind: RollbackKind::None,
             version: None,
             to: None,
+            away: None,
             why: Some("the release of the manifest is unknown".to_owned()),
         },
         past: Past::default(),
