@@ -21,7 +21,7 @@ use crate::observe::observe;
 use crate::observe::past::{past, tight};
 use crate::observe::watch::Watch;
 use crate::plan::hold::Hold;
-use crate::plan::person::{self, Decision, Refusal};
+use crate::plan::person::{self, Decided, Decision, Refusal};
 use crate::plan::step::{Act, Step};
 use crate::plan::{Next, Orphans, Plan, ServicePlan, first, next, plan, spec_of};
 use crate::reconcile::refusals::AFTER_FAILURE;
@@ -101,6 +101,7 @@ pub enum ReconcileError {
 /// # Errors
 /// When our memory cannot be read, or a named service does not exist.
 pub async fn look<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<Plan, ReconcileError> {
+    known(host, goal)?;
     let mut looks = goal.desired.services.values().map(|s| s.health.successes).max().unwrap_or(1);
     loop {
         let observed = see(host, goal, watch).await?;
@@ -137,7 +138,6 @@ fn half_ready(goal: &Goal, observed: &ObservedState) -> Option<Duration> {
 
 #[tracing::instrument(level = "debug", name = "observe", skip_all)]
 async fn see<H: Host>(host: &H, goal: &Goal, watch: &mut Watch) -> Result<ObservedState, ReconcileError> {
-    known(host, goal)?;
     Ok(observe(host, &goal.desired, goal.only.as_ref(), watch).await?)
 }
 
@@ -193,7 +193,7 @@ fn moved<H: Host>(host: &H, name: &ServiceName, from: Option<&ServiceName>) -> R
     }
 }
 
-/// One pass, under the lock. A service whose accepted state is no longer this goal's is left alone.
+/// One pass, under the lock. A service whose accepted state is no longer this goal's is left alone; so is one that a pass has retired.
 ///
 /// # Errors
 /// A lock or a ledger that cannot be had. A step that fails is no error: it is in the outcome.
@@ -392,28 +392,29 @@ fn superseded(goal: &Goal, observed: &ObservedState, plan: &mut Plan) {
     }
 }
 
-/// One sentence for each service.
-pub type Said = Vec<(ServiceName, String)>;
+/// What was decided about each service.
+pub type All = Vec<(ServiceName, Decided)>;
 
-/// Takes a person's decision about each of the goal's services (all when `only` is `None`), under the lock; one sentence each.
-/// `watch` remembers what the slots answered.
+/// Takes a person's decision about each of the goal's services (all when `only` is `None`), under the lock. `watch` remembers what the
+/// slots answered.
 ///
 /// # Errors
 /// The first refusal; the ledgers of the services before it are changed already.
-pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision, watch: &mut Watch) -> Result<Said, ReconcileError> {
+pub async fn decide<H: Host>(host: &H, goal: &Goal, decision: &Decision, watch: &mut Watch) -> Result<All, ReconcileError> {
     let _guard = host.lock(goal.lock_timeout).await?;
+    known(host, goal)?;
     let observed = see(host, goal, watch).await?;
-    let mut said = Vec::new();
+    let mut all = Vec::new();
     for service in first(&goal.desired, &observed, goal.orphans).services {
         let Some(seen) = observed.services.get(&service.name) else { continue };
         let mut ledger = seen.ledger.clone();
-        let sentence = person::decide(decision, &service, &mut ledger, &observed.now)?;
+        let decided = person::decide(decision, &service, &mut ledger, &observed.now)?;
         host.commit(&service.name, &ledger)?;
         history::decided(host, &service.name, &seen.ledger, &ledger, observed.now.wall)?;
         if *decision == Decision::Retry {
             ledger.releases.values().try_for_each(|release| host.retrain(&release.digest))?;
         }
-        said.push((service.name, sentence));
+        all.push((service.name, decided));
     }
-    Ok(said)
+    Ok(all)
 }

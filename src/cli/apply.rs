@@ -21,5 +21,5 @@ pub(super) async fn apply<H: Host>(host: &H, context: &mut Context, args: &Apply
     let mut sink = wire::sink(context);
     let end = controller::converge(host, &goal, follow, args.patience.timeout, Watch::default(), &mut *sink).await?;
     drop(sink);
-    ending::show(context, &ending::of(end, Vec::new()))
+    ending::show(context, &ending::of(end))
 }

@@ -10,15 +10,15 @@ use crate::cli::context::Context;
 use crate::cli::ending;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::wire;
-use crate::controller::{self, End};
+use crate::controller;
 use crate::host::Host;
 use crate::model::id::ServiceName;
-use crate::model::status::{HoldKind, Reason};
 use crate::observe::watch::Watch;
-use crate::plan::person::Decision;
-use crate::plan::{Next, Orphans, Plan, ServicePlan};
+use crate::plan::aim::Aim;
+use crate::plan::person::{Decided, Decision};
+use crate::plan::{Orphans, Plan};
 use crate::reconcile::{self, Goal};
-use crate::report::summary::{Ending, Outcome};
+use crate::report::summary::{Ending, Outcome, Said};
 
 use super::args::Patience;
 
@@ -42,7 +42,8 @@ pub(super) async fn carry_out<H: Host>(
     for service in changed {
         writeln!(context.console.err, "{service}: the manifest was changed and not applied; `slotd apply` does that")?;
     }
-    ending::show(context, &Ending { notes: note.into_iter().collect(), ..ending::of(settled(end, decision), decided) })
+    let ending = judged(host, goal, ending::of(end), decided).await?;
+    ending::show(context, &Ending { notes: note.into_iter().collect(), ..ending })
 }
 
 /// Takes a decision that leaves nothing to carry out.
@@ -58,7 +59,7 @@ pub(super) async fn only_note<H: Host>(
     let mut watch = Watch::default();
     let decided = reconcile::decide(host, &goal, decision, &mut watch).await?;
     let plan = reconcile::look(host, &goal, &mut watch).await?;
-    let notes = note.into_iter().collect();
+    let (decided, notes) = (said(&plan, decided), note.into_iter().collect());
     ending::show(context, &Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new(), notes })
 }
 
@@ -78,27 +79,30 @@ fn as_accepted<H: Host>(host: &H, mut goal: Goal) -> Result<(Goal, Vec<ServiceNa
     Ok((goal, changed))
 }
 
-/// A hold that is the decision itself is what was asked for: a rollback that has arrived is done, though its release is held.
-fn settled(end: End, decision: &Decision) -> End {
-    match (end, aim(decision)) {
-        (End::Held(plan), Some(aim)) if is_settled(&plan, aim) => End::Converged(plan),
-        (end, _) => end,
+/// How the verb ended: well only where every service is as the decision was to make it, however the wait for it ended. Where one is not,
+/// the host is looked at once more, for the last step of the last pass may have done it.
+async fn judged<H: Host>(host: &H, goal: Goal, mut ending: Ending, decided: Vec<(ServiceName, Decided)>) -> Result<Ending, CliError> {
+    let is_missing = |plan: &Plan| decided.iter().any(|(service, decided)| missing(plan, service, &decided.aim).is_some());
+    if is_missing(&ending.plan) {
+        let left = ending.plan.services.iter().map(|service| service.name.clone()).collect();
+        ending.plan = reconcile::look(host, &Goal { only: Some(left), ..goal }, &mut Watch::default()).await?;
     }
-}
-
-fn aim(decision: &Decision) -> Option<Reason> {
-    match decision {
-        Decision::Rollback { .. } => Some(Reason::RolledBack),
-        Decision::Pause => Some(Reason::Paused),
-        Decision::Down => Some(Reason::Down),
-        Decision::Promote | Decision::Resume | Decision::Retry | Decision::Restart => None,
-    }
-}
-
-fn is_settled(plan: &Plan, aim: Reason) -> bool {
-    let one = |service: &ServicePlan| {
-        let others = service.holds.iter().filter(|hold| hold.reason != aim && hold.kind() != HoldKind::Progress);
-        !matches!(service.next, Next::Step(_)) && others.count() == 0
+    let waits = decided.iter().any(|(_, decided)| decided.aim == Aim::Converged);
+    ending.outcome = match ending.outcome {
+        Outcome::Failed => Outcome::Failed,
+        Outcome::Done | Outcome::Held if is_missing(&ending.plan) => Outcome::Held,
+        Outcome::Held if waits => Outcome::Held,
+        Outcome::Done | Outcome::Held => Outcome::Done,
     };
-    plan.services.iter().all(one)
+    ending.decided = said(&ending.plan, decided);
+    Ok(ending)
+}
+
+fn missing(plan: &Plan, service: &ServiceName, aim: &Aim) -> Option<String> {
+    aim.missing(plan.services.iter().find(|plan| plan.name == *service))
+}
+
+fn said(plan: &Plan, decided: Vec<(ServiceName, Decided)>) -> Vec<Said> {
+    let one = |(service, Decided { said, aim })| Said { missing: missing(plan, &service, &aim), service, decision: said };
+    decided.into_iter().map(one).collect()
 }

@@ -4,17 +4,17 @@ use crate::cli::args::Format;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::controller::End;
-use crate::model::id::ServiceName;
 use crate::report::summary::{Ending, Outcome};
 use crate::report::{json, markdown, summary};
 
-/// The end of a convergence, with what a person decided before it.
-pub(super) fn of(end: End, decided: Vec<(ServiceName, String)>) -> Ending {
-    match end {
-        End::Converged(plan) => Ending { plan, outcome: Outcome::Done, decided, errors: Vec::new(), notes: Vec::new() },
-        End::Held(plan) => Ending { plan, outcome: Outcome::Held, decided, errors: Vec::new(), notes: Vec::new() },
-        End::Failed(plan, errors) => Ending { plan, outcome: Outcome::Failed, decided, errors, notes: Vec::new() },
-    }
+/// The end of a convergence.
+pub(super) fn of(end: End) -> Ending {
+    let (plan, outcome, errors) = match end {
+        End::Converged(plan) => (plan, Outcome::Done, Vec::new()),
+        End::Held(plan) => (plan, Outcome::Held, Vec::new()),
+        End::Failed(plan, errors) => (plan, Outcome::Failed, errors),
+    };
+    Ending { plan, outcome, decided: Vec::new(), errors, notes: Vec::new() }
 }
 
 /// Prints it; gives its exit code.

@@ -13,6 +13,7 @@
 //! 8. After a crash behind any step the next plan goes on; nothing needs undoing.
 
 mod after;
+pub mod aim;
 mod boot;
 mod conflict;
 mod deploy;

@@ -1,8 +1,9 @@
 //! What a person decides, as a change of the ledger that the planner then follows.
 
-use crate::model::id::{Identity, Now, ReleaseId, ServiceName};
+use crate::model::id::{Now, ReleaseId, ServiceName};
 use crate::model::ledger::{Ledger, Rollback};
 use crate::plan::ServicePlan;
+use crate::plan::aim::Aim;
 use crate::plan::record;
 use crate::plan::view::SlotView;
 use crate::plan::way_back;
@@ -39,24 +40,37 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// Changes the ledger as decided; gives one sentence that says what was decided.
+/// What was decided about a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// One sentence.
+    pub said: String,
+    /// What it is for.
+    pub aim: Aim,
+}
+
+/// Changes the ledger as decided.
 ///
 /// # Errors
 /// [`Refusal`] when there is nothing that the decision could be about; the ledger is then unchanged.
-pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, Refusal> {
-    let said = match decision {
+pub fn decide(decision: &Decision, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<Decided, Refusal> {
+    let decided = match decision {
         Decision::Rollback { to } => rollback(to.as_deref(), plan, ledger, now),
         Decision::Promote => promote(plan, ledger, now),
-        Decision::Pause => Ok(pause(ledger)),
-        Decision::Resume => Ok(resume(ledger)),
-        Decision::Retry => Ok(retry(ledger)),
+        Decision::Pause => Ok(decided(pause(ledger), Aim::Noted)),
+        Decision::Resume => Ok(decided(resume(ledger), Aim::Converged)),
+        Decision::Retry => Ok(decided(retry(ledger), Aim::Converged)),
         Decision::Restart => restart(plan, ledger),
-        Decision::Down => Ok(down(ledger)),
+        Decision::Down => Ok(decided(down(ledger), Aim::Down)),
     };
-    said.map_err(|why| Refusal { service: plan.name.clone(), why })
+    decided.map_err(|why| Refusal { service: plan.name.clone(), why })
 }
 
-fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, String> {
+fn decided(said: impl Into<String>, aim: Aim) -> Decided {
+    Decided { said: said.into(), aim }
+}
+
+fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<Decided, String> {
     let away = plan.view.rollback.away.clone();
     let away = away.ok_or("the manifest's release is unknown, so there is nothing to go back from")?;
     let current = live(plan).and_then(|slot| slot.running.as_ref()?.release.clone());
@@ -80,13 +94,18 @@ fn rollback(to: Option<&str>, plan: &ServicePlan, ledger: &mut Ledger, now: &Now
     );
     ledger.quarantine.remove(&to);
     record::begin(ledger, &to, &label(&to, ledger), now);
+    let aim = Aim::Serves { version: label(&to, ledger), release: to.clone() };
     ledger.person.rollback = (away != to).then_some(Rollback { away, to });
     ledger.person.down = false;
-    Ok(sentence)
+    Ok(decided(sentence, aim))
 }
 
 fn asked_for(plan: &ServicePlan) -> Option<ReleaseId> {
     plan.view.desired.as_ref()?.release.clone()
+}
+
+fn asked_as(plan: &ServicePlan) -> Option<String> {
+    plan.view.desired_version.clone()
 }
 
 fn live(plan: &ServicePlan) -> Option<&SlotView> {
@@ -115,14 +134,15 @@ fn label(id: &ReleaseId, ledger: &Ledger) -> String {
     ledger.releases.get(id).map_or_else(|| id.to_string(), |r| r.version.clone())
 }
 
-fn promote(plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<String, String> {
+fn promote(plan: &ServicePlan, ledger: &mut Ledger, now: &Now) -> Result<Decided, String> {
     let release = asked_for(plan).ok_or("the manifest's release is unknown, so there is nothing to promote")?;
-    let sentence = format!("{} may take the traffic as soon as it is ready", label(&release, ledger));
+    let version = asked_as(plan).unwrap_or_else(|| label(&release, ledger));
+    let sentence = format!("{version} may take the traffic as soon as it is ready");
     if let Some(deployment) = ledger.deployment.as_mut().filter(|deployment| deployment.release == release) {
         deployment.phases.push(("promote".to_owned(), now.at));
     }
-    ledger.person.promoted = Some(release);
-    Ok(sentence)
+    ledger.person.promoted = Some(release.clone());
+    Ok(decided(sentence, Aim::Serves { release, version }))
 }
 
 fn pause(ledger: &mut Ledger) -> String {
@@ -147,17 +167,18 @@ fn retry(ledger: &mut Ledger) -> String {
     format!("everything is tried again ({freed} releases leave quarantine)")
 }
 
-fn restart(plan: &ServicePlan, ledger: &mut Ledger) -> Result<String, String> {
+fn restart(plan: &ServicePlan, ledger: &mut Ledger) -> Result<Decided, String> {
     let was_down = std::mem::take(&mut ledger.person.down);
-    let process: Option<Identity> =
-        plan.view.live.as_ref().and_then(|slot| ledger.slots.get(slot)).and_then(|record| record.process.clone());
-    match process {
-        Some(process) => {
+    let record = plan.view.live.as_ref().and_then(|slot| ledger.slots.get(slot));
+    let live = record.and_then(|record| Some((record.release.clone(), record.process.clone()?)));
+    match live {
+        Some((release, process)) => {
             let sentence = format!("process {} is replaced by the same release on another slot", process.pid);
+            let aim = Aim::Renewed { pid: process.pid, release };
             ledger.person.restart = Some(process);
-            Ok(sentence)
+            Ok(decided(sentence, aim))
         }
-        None if was_down => Ok("the service comes up again".to_owned()),
+        None if was_down => Ok(decided("the service comes up again", Aim::Up)),
         None => Err("nothing of ours serves, so there is nothing to restart".to_owned()),
     }
 }

@@ -12,7 +12,7 @@ use crate::plan::hold::Hold;
 use crate::plan::view::{RollbackKind, Running, SlotState, SlotView, View};
 use crate::plan::{Plan, ServicePlan};
 use crate::report::drain::{self, ConnectionsDocument};
-use crate::report::summary::{Ending, Outcome};
+use crate::report::summary::{Ending, Outcome, Said};
 use crate::report::wording;
 
 /// Rises only when a program that read the former documents could misread the new ones.
@@ -47,6 +47,9 @@ pub struct Decided {
     pub service: String,
     /// One sentence.
     pub decision: String,
+    /// Why what was asked for is not so, in one sentence; only where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// How one service stands.
@@ -254,10 +257,14 @@ pub fn status(plan: &Plan, notes: &[String]) -> StatusDocument {
 
 /// The status document at the end of a verb that changes something.
 pub fn ending(ending: &Ending) -> StatusDocument {
-    let decided = ending.decided.iter();
+    let decided = |said: &Said| Decided {
+        service: said.service.to_string(),
+        decision: said.decision.clone(),
+        missing: said.missing.clone(),
+    };
     StatusDocument {
         outcome: Some(ending.outcome),
-        decided: decided.map(|(service, said)| Decided { service: service.to_string(), decision: said.clone() }).collect(),
+        decided: ending.decided.iter().map(decided).collect(),
         errors: ending.errors.clone(),
         ..status(&ending.plan, &ending.notes)
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::plan::hold::Hold;
 use crate::plan::{Plan, ServicePlan};
 use crate::report::history::HistoryDocument;
-use crate::report::summary::{Ending, Outcome};
+use crate::report::summary::{Ending, Outcome, Said};
 use crate::report::wording;
 
 /// A table of the services, a collapsed block with the difference and the steps of each, the plan's id.
@@ -101,8 +101,9 @@ pub fn ending(out: &mut dyn Write, ending: &Ending) -> io::Result<()> {
         Outcome::Failed => "failed",
     };
     writeln!(out, "### slotd: {word}\n")?;
-    for (service, sentence) in &ending.decided {
-        writeln!(out, "{service}: {}\n", prose(sentence))?;
+    for Said { service, decision, missing } in &ending.decided {
+        writeln!(out, "{service}: {}\n", prose(decision))?;
+        missing.iter().try_for_each(|why| writeln!(out, "{service}: **not done**: {}\n", prose(why)))?;
     }
     table(out, &ending.plan)?;
     ending.errors.iter().try_for_each(|error| writeln!(out, "- **failed**: {}", prose(error)))

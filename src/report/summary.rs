@@ -30,18 +30,30 @@ pub struct Ending {
     pub plan: Plan,
     /// How it ended.
     pub outcome: Outcome,
-    /// What a person decided, one sentence a service.
-    pub decided: Vec<(ServiceName, String)>,
+    /// What a person decided.
+    pub decided: Vec<Said>,
     /// What failed, each with the chain of its causes.
     pub errors: Vec<String>,
     /// What a person should know besides the services; standard error has said it already.
     pub notes: Vec<String>,
 }
 
+/// What a person decided about a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Which.
+    pub service: ServiceName,
+    /// One sentence.
+    pub decision: String,
+    /// Why what was asked for is not so; `None`: it is.
+    pub missing: Option<String>,
+}
+
 /// The last lines of an `apply`: `webservice: converged, 1.0.2 live on real2 (pid 4711)`.
 pub fn human(out: &mut dyn Write, ending: &Ending, paint: &Palette) -> io::Result<()> {
-    for (service, sentence) in &ending.decided {
-        writeln!(out, "{}: {sentence}", paint.strong(service))?;
+    for Said { service, decision, missing } in &ending.decided {
+        writeln!(out, "{}: {decision}", paint.strong(service))?;
+        missing.iter().try_for_each(|why| writeln!(out, "{}: {} {why}", paint.strong(service), paint.bad("not done:")))?;
     }
     ending.plan.services.iter().try_for_each(|service| one(out, service, paint))?;
     ending.errors.iter().try_for_each(|error| writeln!(out, "{} {error}", paint.bad("failed:")))

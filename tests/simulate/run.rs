@@ -469,7 +469,7 @@ impl Run {
         world.survives(|| said = Some(block_on(decide(world, &goal, decision, &mut Watch::default()))));
         self.heard.push(matches!(said, Some(Ok(_))));
         self.world.touch().note(|| match said {
-            Some(Ok(said)) => said.into_iter().map(|(_, sentence)| sentence).collect(),
+            Some(Ok(said)) => said.into_iter().map(|(_, decided)| decided.said).collect(),
             Some(Err(error)) => format!("not said: {error}"),
             None => "killed while saying so".to_owned(),
         });

@@ -2,6 +2,7 @@
 
 use slotd::model::id::ReleaseId;
 use slotd::model::ledger::{Deployment, Ledger, Rollback};
+use slotd::plan::aim::Aim;
 use slotd::plan::person::{Decision, decide};
 
 use super::host::{Host, slot};
@@ -12,7 +13,7 @@ use super::place::Life;
 fn decided(host: &Host, decision: &Decision) -> (Result<String, String>, Ledger) {
     let mut ledger = host.seen().ledger.clone();
     let said = decide(decision, &next(host).unwrap(), &mut ledger, &host.observed.now);
-    (said.map_err(|refusal| refusal.why), ledger)
+    (said.map(|decided| decided.said).map_err(|refusal| refusal.why), ledger)
 }
 
 fn deploys(host: &mut Host, release: ReleaseId) {
@@ -65,4 +66,31 @@ fn what_does_not_run_is_not_replaced_unless_it_comes_up_again() {
     host.ledger().person.down = true;
     let (said, ledger) = decided(&host, &Decision::Restart);
     assert_eq!((said, ledger.person.down), (Ok("the service comes up again".to_owned()), false));
+}
+
+/// What a decision is for, and how far the host is from it.
+fn missing(host: &Host, aim: &Aim) -> Option<String> {
+    aim.missing(next(host).as_ref())
+}
+
+#[test]
+fn a_decision_is_carried_out_only_where_the_host_shows_it() {
+    let mut host = Host::plain();
+    let serves = |host: &Host, version: &str| Aim::Serves { release: host.id(version), version: version.to_owned() };
+    let pid = host.process("real1").identity.pid;
+    let renewed = Aim::Renewed { pid, release: Some(host.id("2")) };
+    assert_eq!((missing(&host, &serves(&host, "2")), missing(&host, &Aim::Up)), (None, None));
+    assert_eq!(missing(&host, &serves(&host, "1")), Some("1 does not serve yet, 2 does".to_owned()));
+    assert_eq!(missing(&host, &renewed), Some(format!("process {pid} still serves")));
+    assert_eq!(missing(&host, &Aim::Renewed { pid: pid + 900, release: Some(host.id("2")) }), None);
+    let other = Aim::Renewed { pid: pid + 900, release: Some(host.id("1")) };
+    assert_eq!(missing(&host, &other), Some("another release serves by now".to_owned()));
+    assert_eq!(missing(&host, &Aim::Down), Some(format!("process {pid} still runs on real1")));
+    host.puts("real1", Life::Empty, "2");
+    host.puts("real2", Life::Empty, "2");
+    host.ledger().person.down = true;
+    let still = Some("it is still going down".to_owned());
+    assert_eq!(missing(&host, &Aim::Down), still, "the include leads by flag, which would outlive the service");
+    assert_eq!(Aim::Down.missing(None), None, "an orphan that went down is forgotten");
+    assert!(serves(&host, "2").missing(None).is_some());
 }

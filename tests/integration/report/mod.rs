@@ -16,7 +16,7 @@ use slotd::plan::Next;
 use slotd::plan::step::{Act, Step};
 use slotd::report::palette::Palette;
 use slotd::report::progress::{Lines, Spinners};
-use slotd::report::summary::{Ending, Outcome};
+use slotd::report::summary::{Ending, Outcome, Said};
 use slotd::report::{doctor, human, json, markdown, summary};
 
 use crate::support::golden;
@@ -75,7 +75,9 @@ fn a_good_end_is_one_line_a_service() {
 }
 
 fn held() -> Ending {
-    let decided = vec![(ServiceName::new("webservice"), "deployments go on".to_owned())];
+    let missing = Some("1.0.3 does not serve yet, 1.0.2 does".to_owned());
+    let decision = "1.0.3 may take the traffic as soon as it is ready".to_owned();
+    let decided = vec![Said { service: ServiceName::new("webservice"), decision, missing }];
     let errors = vec!["webservice: start: no such file".to_owned()];
     Ending { plan: sample::deploying(), outcome: Outcome::Held, decided, errors, notes: vec![] }
 }

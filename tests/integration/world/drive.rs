@@ -14,7 +14,7 @@ use slotd::model::id::ServiceName;
 use slotd::model::ledger::Ledger;
 use slotd::model::status::Reason;
 use slotd::observe::watch::Watch;
-use slotd::plan::person::Decision;
+use slotd::plan::person::{Decided, Decision};
 use slotd::plan::{Next, Plan};
 use slotd::reconcile::{Goal, Outcome, ReconcileError, accept, decide, look, pass};
 
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// A person's verb.
-    pub(crate) fn decide(&self, goal: &Goal, decision: &Decision) -> Result<Vec<(ServiceName, String)>, ReconcileError> {
+    pub(crate) fn decide(&self, goal: &Goal, decision: &Decision) -> Result<Vec<(ServiceName, Decided)>, ReconcileError> {
         block_on(decide(self, goal, decision, &mut Watch::default()))
     }
 
