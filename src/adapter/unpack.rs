@@ -180,7 +180,7 @@ fn own_jar(boot: &BootJar, out: &mut BufWriter<File>) -> Result<(), Unwritten> {
         if part.head.name.ends_with('/') {
             let own = Head { time: part.head.time, stamp: part.head.stamp.clone(), ..Head::plain(&part.head.name, &[]) };
             if folders.insert(part.head.name.clone()) {
-                writer.add(&own, empty)?;
+                writer.add(&own, |_| Ok::<_, io::Error>(()))?;
             }
         } else {
             writer.add(&part.head, |out| pour(boot, part, out))?;
@@ -189,18 +189,13 @@ fn own_jar(boot: &BootJar, out: &mut BufWriter<File>) -> Result<(), Unwritten> {
     writer.finish().map(drop)
 }
 
-/// What stands in the entry of a folder.
-fn empty<W>(_: &mut W) -> io::Result<()> {
-    Ok(())
-}
-
 /// An entry for each folder above a name that has none yet.
 fn add_folders<W: Write>(writer: &mut ZipWriter<W>, known: &mut BTreeSet<String>, name: &str) -> Result<(), Unwritten> {
     let path = name.strip_suffix('/').unwrap_or(name);
     for (at, _) in path.match_indices('/') {
         let folder = &path[..=at];
         if known.insert(folder.to_owned()) {
-            writer.add(&Head::plain(folder, &[]), empty)?;
+            writer.add(&Head::plain(folder, &[]), |_| Ok::<_, io::Error>(()))?;
         }
     }
     Ok(())

@@ -81,7 +81,12 @@ fn as_accepted<H: Host>(host: &H, mut goal: Goal) -> Result<(Goal, Vec<ServiceNa
 
 /// How the verb ended: well only where every service is as the decision was to make it, however the wait for it ended. Where one is not,
 /// the host is looked at once more, for the last step of the last pass may have done it.
-async fn judged<H: Host>(host: &H, goal: Goal, mut ending: Ending, decided: Vec<(ServiceName, Decided)>) -> Result<Ending, CliError> {
+async fn judged<H: Host>(
+    host: &H,
+    goal: Goal,
+    mut ending: Ending,
+    decided: Vec<(ServiceName, Decided)>,
+) -> Result<Ending, CliError> {
     let is_missing = |plan: &Plan| decided.iter().any(|(service, decided)| missing(plan, service, &decided.aim).is_some());
     if is_missing(&ending.plan) {
         let left = ending.plan.services.iter().map(|service| service.name.clone()).collect();

@@ -70,10 +70,10 @@ fn unserved(plan: &ServicePlan, release: &ReleaseId, version: &str) -> Option<St
         Some(running) => format!("{} does", running.version),
         None => "nothing of ours does".to_owned(),
     };
-    match serving(plan) == Some(release) {
-        false => Some(format!("{version} does not serve yet, {}", other())),
-        true => (!plan.serves).then(|| format!("{version} is not proven to serve yet")),
+    if serving(plan) == Some(release) {
+        return (!plan.serves).then(|| format!("{version} is not proven to serve yet"));
     }
+    Some(format!("{version} does not serve yet, {}", other()))
 }
 
 fn unrenewed(plan: &ServicePlan, pid: u32, release: Option<&ReleaseId>) -> Option<String> {

@@ -101,7 +101,7 @@ fn a_typo_in_the_manifest_keeps_nobody_from_going_back_under_load() {
     load.go_on(500);
     load.stop().assert_clean();
     let status = site.slotd(&["status"]).expect_code(0);
-    assert!(status.stdout.contains("1 on real1") && status.stderr.contains("slot_polcy"), "{status}");
+    assert!(status.stdout.contains("1 live on real1") && status.stderr.contains("slot_polcy"), "{status}");
     fs::remove_file(site.manifest()).unwrap();
     site.slotd(&["down", "webservice"]).expect_code(0);
     assert_eq!(site.apps(), []);

@@ -329,7 +329,13 @@ fn with_a_typo_in_the_manifest_the_verbs_of_an_incident_go_by_what_was_accepted_
     accepted(folder.path());
     write(folder.path(), TYPO);
     let run = |line: &str| slotd(folder.path()).args(line.split(' ')).output().unwrap();
-    let verbs = [("status", 0), ("status web --exit-code", 3), ("pause web", 0), ("resume web --timeout 0s", 3), ("retry --timeout 0s", 3)];
+    let verbs = [
+        ("status", 0),
+        ("status web --exit-code", 3),
+        ("pause web", 0),
+        ("resume web --timeout 0s", 3),
+        ("retry --timeout 0s", 3),
+    ];
     let decided = [("promote web", 4), ("rollback web", 4), ("restart web", 4), ("down web --timeout 10s", 0)];
     for (line, code) in verbs.into_iter().chain(decided) {
         let output = run(line);

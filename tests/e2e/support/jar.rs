@@ -91,7 +91,8 @@ pub(crate) fn real_war(stamp: &str, folder: &Path) -> PathBuf {
     let manifest = content.join("META-INF/MANIFEST.MF");
     let text = fs::read_to_string(&manifest).unwrap().replace("BOOT-INF/", "WEB-INF/").replace("JarLauncher", "WarLauncher");
     let indexed = |line: &&str| !line.contains("Index:");
-    fs::write(&manifest, text.lines().filter(indexed).map(|line| format!("{line}\r\n")).collect::<String>()).unwrap();
+    let lines: Vec<&str> = text.lines().filter(indexed).chain([""]).collect();
+    fs::write(&manifest, lines.join("\r\n")).unwrap();
     // Stored as it is: the launcher reads no library that is packed.
     jar_tool(&content, &["--create", "--no-compress", "--manifest"], &[&manifest, Path::new("--file"), &war, Path::new(".")]);
     war
